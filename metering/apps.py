@@ -1,0 +1,10 @@
+"""The Django application that holds the ledger."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class MeteringConfig(AppConfig):
+    name = "metering"
+    verbose_name = "Nephometer"

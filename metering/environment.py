@@ -1,0 +1,240 @@
+"""The settings that a process gets from its environment, read and checked once at its start.
+
+Every name is in the README's table. A secret, or any other setting, may come from a file that
+``NAME_FILE`` names. Pure Python: a compute host reads its settings here without Django.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from environ import FileAwareEnv
+from environ.compat import ImproperlyConfigured
+
+from metering.errors import BadSetting
+
+ROLES = ("compute", "central", "consumer", "samples", "control", "beat", "api")
+WITHOUT_DJANGO = (
+    "compute",
+    "central",
+    "beat",
+)  # they load no Django, so that a host needs no database driver
+WITH_NODE_KEY = ("compute", "central", "consumer")
+WITH_SECRETS = ("samples", "control", "api")
+WITH_DATABASE = ("samples", "control", "api")
+CENTRAL = "central"  # the node name under which all central workers announce themselves
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
+_KID = re.compile(r"[A-Za-z0-9_-]{1,32}")
+_SHORTEST_SECRET = 16
+
+
+@dataclass(frozen=True, slots=True)
+class NodeKey:
+    """The derived key of one publisher: all that a host needs to sign, and of no use to sign as another."""
+
+    kid: str
+    key: bytes
+
+    def __repr__(self) -> str:
+        return f"NodeKey(kid={self.kid!r})"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Environment:
+    """What a process was told, checked. ``None`` or empty means it was not set."""
+
+    role: str | None  # None: an operator's command
+    node: str  # this process's name; with its role it is the publisher
+    source: str
+    sources_file: Path | None
+    broker_url: str | None
+    cache_url: str | None
+    database_url: str | None
+    notification_urls: tuple[str, ...]
+    secrets: Mapping[str, bytes]  # kid -> master secret; the first signs, all verify
+    node_key: NodeKey | None
+    signature: str  # of plain messages: canonical or ceilometer
+    ceilometer_secrets: tuple[str, ...]  # empty: messages signed the original's way are refused
+    unowned: str | None  # for domains nova did not make: None (no project), "skip", or a project id
+    plain_messages: bool
+    libvirt_uri: str
+    poll_interval: int  # seconds
+    central_shards: int
+    api_port: int
+    disabled_plugins: tuple[str, ...]
+    retention_days: int  # samples older than this are refused; 0: any age
+    ahead_seconds: int  # samples further in the future than this are refused
+    spool_dir: Path
+    spool_bytes: int
+    patience_seconds: int  # how long a storage task waits for the database before it is parked
+    django_secret_key: str | None
+    allowed_hosts: tuple[str, ...]
+    https: bool
+
+    @property
+    def publisher(self) -> str:
+        """The publisher_id this process signs as; an operator's command signs as the API does."""
+        return f"{self.role or 'api'}/{self.node}"
+
+
+class _Reader:
+    """One environment, asked by name; each answer is checked, and a refusal names the setting."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        class Env(FileAwareEnv):  # type: ignore[misc] # django-environ has no types
+            ENVIRON = type(FileAwareEnv.ENVIRON)(env=dict(environ))
+
+        self._env = Env()
+
+    def text(self, name: str, default: str | None = None) -> str | None:
+        try:
+            value: str = self._env.str(name, default="")
+        except (OSError, ImproperlyConfigured) as exc:
+            raise BadSetting(f"{name}_FILE cannot be read: {exc}") from exc
+        return value.strip() or default
+
+    def names(self, name: str) -> tuple[str, ...]:
+        return tuple(part.strip() for part in (self.text(name) or "").split(",") if part.strip())
+
+    def number(self, name: str, default: int, least: int, most: int) -> int:
+        got = self.text(name)
+        if got is None:
+            return default
+        if not re.fullmatch(r"[0-9]{1,12}", got) or not least <= int(got) <= most:
+            raise BadSetting(f"{name} must be a whole number from {least} to {most}, not {got!r}")
+        return int(got)
+
+    def flag(self, name: str) -> bool:
+        got = (self.text(name) or "0").lower()
+        if got not in ("0", "1", "true", "false", "yes", "no", "on", "off"):
+            raise BadSetting(f"{name} must be 1 or 0, not {got!r}")
+        return got in ("1", "true", "yes", "on")
+
+    def choice(self, name: str, default: str | None, choices: tuple[str, ...]) -> str | None:
+        got = self.text(name, default)
+        if got is not None and got not in choices:
+            raise BadSetting(f"{name} must be one of {', '.join(choices)}, not {got!r}")
+        return got
+
+    def url(self, name: str, schemes: tuple[str, ...]) -> str | None:
+        got = self.text(name)
+        if got is not None:
+            _check_url(name, got, schemes)
+        return got
+
+    def path(self, name: str) -> Path | None:
+        got = self.text(name)
+        return Path(got) if got else None
+
+
+def _check_url(name: str, got: str, schemes: tuple[str, ...]) -> None:
+    scheme = got.partition("://")[0]
+    if "://" not in got or scheme not in schemes:
+        # The rest of a URL may hold a password: say the scheme only.
+        raise BadSetting(
+            f"{name} must be a URL that starts with {' or '.join(schemes)}://, not {scheme[:20]!r}"
+        )
+
+
+BROKERS = ("amqp", "amqps", "redis", "rediss", "redis+socket")
+CACHES = ("redis", "rediss", "unix", "redis+socket")
+DATABASES = ("postgres", "postgresql", "psql", "pgsql")
+
+
+def _secrets(pairs: tuple[str, ...]) -> dict[str, bytes]:
+    """``kid:secret`` pairs, in order; a refusal never shows a secret."""
+    secrets: dict[str, bytes] = {}
+    for number, pair in enumerate(pairs, 1):
+        kid, colon, secret = pair.partition(":")
+        if not colon or not _KID.fullmatch(kid):
+            raise BadSetting(f"METERING_SECRETS: entry {number} is not of the form kid:secret")
+        if len(secret) < _SHORTEST_SECRET:
+            raise BadSetting(
+                f"METERING_SECRETS: the secret of {kid!r} is shorter than {_SHORTEST_SECRET} characters"
+            )
+        if kid in secrets:
+            raise BadSetting(f"METERING_SECRETS names {kid!r} twice")
+        secrets[kid] = secret.encode()
+    return secrets
+
+
+def _node_key(text: str | None) -> NodeKey | None:
+    """``kid:hex`` of a publisher's derived key, as ``manage.py node_key`` prints it."""
+    if text is None:
+        return None
+    kid, _, digits = text.partition(":")
+    if not _KID.fullmatch(kid) or not re.fullmatch(r"[0-9a-f]{64}", digits):
+        raise BadSetting(
+            "METERING_NODE_KEY is not of the form kid:hex, with 64 hex digits (see manage.py node_key)"
+        )
+    return NodeKey(kid, bytes.fromhex(digits))
+
+
+def load(environ: Mapping[str, str]) -> Environment:
+    """Read and check every setting that the role needs.
+
+    Raises `BadSetting`, which names the setting and, unless it may be secret, what it got.
+    """
+    read = _Reader(environ)
+    role = read.choice("METERING_ROLE", None, ROLES)
+    node = read.text("METERING_NODE") or (CENTRAL if role == CENTRAL else socket.gethostname())
+    if not _NAME.fullmatch(node):
+        raise BadSetting(f"METERING_NODE must be letters, digits, dots, dashes and underscores, not {node!r}")
+    if role == "compute" and node == CENTRAL:
+        raise BadSetting(
+            "METERING_NODE must not be 'central' on a compute host: the central workers have that name"
+        )
+    source = read.text("METERING_SOURCE") or "openstack"
+    ceilometer_secrets = read.names("METERING_CEILOMETER_SECRETS")
+    settings = Environment(
+        role=role,
+        node=node,
+        source=source,
+        sources_file=read.path("METERING_SOURCES_FILE"),
+        broker_url=read.url("METERING_BROKER_URL", BROKERS),
+        cache_url=read.url("METERING_CACHE_URL", CACHES),
+        database_url=read.url("DATABASE_URL", DATABASES),
+        notification_urls=read.names("METERING_NOTIFICATION_URLS"),
+        secrets=_secrets(read.names("METERING_SECRETS")),
+        node_key=_node_key(read.text("METERING_NODE_KEY")),
+        signature=read.choice("METERING_SIGNATURE", "canonical", ("canonical", "ceilometer")) or "",
+        ceilometer_secrets=ceilometer_secrets,
+        unowned=read.text("METERING_UNOWNED"),
+        plain_messages=read.flag("METERING_PLAIN_MESSAGES"),
+        libvirt_uri=read.text("METERING_LIBVIRT_URI") or "qemu:///system",
+        poll_interval=read.number("METERING_POLL_INTERVAL", 60, 1, 86_400),
+        central_shards=read.number("METERING_CENTRAL_SHARDS", 8, 1, 1_024),
+        api_port=read.number("METERING_API_PORT", 8777, 1, 65_535),
+        disabled_plugins=read.names("METERING_DISABLED_PLUGINS"),
+        retention_days=read.number("METERING_RETENTION_DAYS", 30, 0, 36_500),
+        ahead_seconds=read.number("METERING_AHEAD_SECONDS", 600, 0, 86_400),
+        spool_dir=read.path("METERING_SPOOL_DIR") or Path("/var/lib/nephometer/spool"),
+        spool_bytes=read.number("METERING_SPOOL_BYTES", 256 << 20, 1 << 20, 1 << 39),
+        patience_seconds=read.number("METERING_PATIENCE_SECONDS", 60, 1, 300),
+        django_secret_key=read.text("DJANGO_SECRET_KEY"),
+        allowed_hosts=read.names("METERING_ALLOWED_HOSTS") or ("localhost", "127.0.0.1", "[::1]"),
+        https=read.flag("METERING_HTTPS"),
+    )
+    for url in settings.notification_urls:
+        _check_url("METERING_NOTIFICATION_URLS", url, BROKERS)
+    _require(settings, {"METERING_BROKER_URL": settings.broker_url}, ROLES)
+    _require(settings, {"DATABASE_URL": settings.database_url}, WITH_DATABASE)
+    _require(settings, {"METERING_SECRETS": settings.secrets}, WITH_SECRETS)
+    _require(settings, {"METERING_NODE_KEY": settings.node_key}, WITH_NODE_KEY)
+    _require(settings, {"METERING_NOTIFICATION_URLS": settings.notification_urls}, ("consumer",))
+    _require(settings, {"DJANGO_SECRET_KEY": settings.django_secret_key}, ("api",))
+    if settings.signature == "ceilometer" and not ceilometer_secrets and role == "samples":
+        raise BadSetting("METERING_SIGNATURE is 'ceilometer' and METERING_CEILOMETER_SECRETS is empty")
+    return settings
+
+
+def _require(settings: Environment, named: Mapping[str, Any], roles: tuple[str, ...]) -> None:
+    for name, value in named.items():
+        if settings.role in roles and not value:
+            raise BadSetting(f"{name} is not set; a process with METERING_ROLE={settings.role} needs it")

@@ -1,0 +1,59 @@
+"""Every error that Nephometer raises on purpose."""
+
+from __future__ import annotations
+
+
+class MeteringError(Exception):
+    """Something that Nephometer foresees, said in one line for an operator."""
+
+
+class BadSetting(MeteringError, ValueError):
+    """A setting is missing or malformed; the text names it and, unless it is secret, what it got."""
+
+
+class BadCounter(MeteringError, ValueError):
+    """A plugin yielded a counter that cannot become a sample."""
+
+
+class MalformedBatch(MeteringError):
+    """A text is no metering batch: not JSON, too large, too deep, or of the wrong shape."""
+
+
+class MalformedMessage(MeteringError):
+    """A metering message lacks a field, or has one of the wrong type or out of bounds."""
+
+
+class BadSignature(MeteringError):
+    """A signature is absent, unreadable, by an unknown key, or does not fit what it signs."""
+
+
+class NotAllowed(MeteringError):
+    """A genuine publisher sent what its role may not send, or is disabled."""
+
+
+class BrokerAway(MeteringError):
+    """The broker did not confirm a message: unreachable, blocked, full, or nobody listens there."""
+
+
+class StoreAway(MeteringError):
+    """The database cannot be reached now; the same work may succeed later."""
+
+
+class PluginError(MeteringError):
+    """Installed plugins cannot work together, or one does not keep its contract."""
+
+
+class PollError(MeteringError):
+    """One reading could not be made; the others can."""
+
+
+class InstanceGone(PollError):
+    """The instance was deleted or shut off while it was polled."""
+
+
+class HypervisorAway(PollError):
+    """The hypervisor does not answer: nothing of this host can be read now."""
+
+
+class MalformedNotification(MeteringError):
+    """A notification's body is not JSON, or no envelope that OpenStack services send."""

@@ -1,0 +1,29 @@
+"""What is stored, and every question we ask of it. Written by ``metering.store``, never by ``save()``."""
+
+from metering.models.access import Caller, Token
+from metering.models.ledger import (
+    ForeignId,
+    Resource,
+    ResourceMetadata,
+    Sample,
+    SampleOriginal,
+    Series,
+    Signer,
+)
+from metering.models.nodes import Node, PollSlot
+from metering.models.quarantine import Quarantine
+
+__all__ = [
+    "Caller",
+    "ForeignId",
+    "Node",
+    "PollSlot",
+    "Quarantine",
+    "Resource",
+    "ResourceMetadata",
+    "Sample",
+    "SampleOriginal",
+    "Series",
+    "Signer",
+    "Token",
+]

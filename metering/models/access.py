@@ -1,0 +1,81 @@
+"""Who asks: callers and their tokens."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks for data. An admin sees every project; anybody else sees ``project_id`` only."""
+
+    user_id: str | None
+    project_id: str | None
+    is_admin: bool = False
+
+    @property
+    def is_authenticated(self) -> bool:
+        return True
+
+
+class TokenQuerySet(models.QuerySet["Token"]):
+    def valid(self, text: str) -> Token | None:
+        """The unexpired token that was given out as this text."""
+        unexpired = Q(expires=None) | Q(expires__gt=timezone.now())
+        return self.filter(unexpired, digest=Token.digest_of(text)).first()
+
+
+class Token(models.Model):
+    """A right to read (and post) one project's samples, or every project's. Only its hash is kept.
+
+    The text is 256 random bits, so a plain SHA-256 of it cannot be searched for.
+    """
+
+    name = models.CharField(max_length=200, help_text="Who holds it, and for what.")
+    digest = models.BinaryField(max_length=32, unique=True)
+    user_id = models.TextField(blank=True, null=True)
+    project_id = models.TextField(blank=True, null=True)
+    is_admin = models.BooleanField(default=False, help_text="May read every project.")
+    created = models.DateTimeField(auto_now_add=True)
+    expires = models.DateTimeField(blank=True, null=True)
+
+    objects = TokenQuerySet.as_manager()
+
+    class Meta:
+        db_table = "token"
+        ordering = (F("created").desc(),)
+        constraints = (
+            models.CheckConstraint(
+                name="token_sees_a_project_or_all",
+                condition=Q(is_admin=True) | Q(project_id__isnull=False),
+                violation_error_message="A token is an admin's, or bound to a project.",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+    @staticmethod
+    def digest_of(text: str) -> bytes:
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+    @classmethod
+    def issue(
+        cls, name: str, *, project_id: str | None = None, is_admin: bool = False, user_id: str | None = None
+    ) -> str:
+        """Make a token and return its text, which is never shown again."""
+        text = secrets.token_urlsafe(32)
+        cls.objects.create(
+            name=name, digest=cls.digest_of(text), project_id=project_id, user_id=user_id, is_admin=is_admin
+        )
+        return text
+
+    @property
+    def caller(self) -> Caller:
+        return Caller(user_id=self.user_id, project_id=self.project_id, is_admin=self.is_admin)

@@ -1,0 +1,77 @@
+"""Who publishes, and which polls were expected and received."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+
+class Node(models.Model):
+    """A publisher, known since its first genuine batch. A compute host is one; all central workers are one."""
+
+    publisher = models.TextField(unique=True)  # <role>/<name>
+    role = models.TextField()
+    name = models.TextField()
+    enabled = models.BooleanField(
+        default=True, help_text="Switched off, it gets no poll orders and what it sends goes to quarantine."
+    )
+    first_seen = models.DateTimeField(default=timezone.now)
+    last_seen = models.DateTimeField(default=timezone.now)  # the last genuine batch, of samples or none
+    last_poll = models.DateTimeField(null=True)  # read_at of the last poll received
+    guests = models.IntegerField(null=True)  # seen in the last poll
+    errors = models.JSONField(default=dict)  # of the last poll: pollster -> its errors' count
+    dropped = models.JSONField(default=dict)  # what the host's spool had to drop since it was made
+
+    class Meta:
+        db_table = "node"
+        ordering = ("publisher",)
+
+    def __str__(self) -> str:
+        return self.publisher
+
+
+class PollSlotQuerySet(models.QuerySet["PollSlot"]):
+    def closed(self, now: datetime | None = None) -> PollSlotQuerySet:
+        """Those whose deadline has passed: what was not received by then is a gap, unless it comes late."""
+        return self.filter(deadline__lt=now or timezone.now())
+
+    def missed(self, now: datetime | None = None) -> PollSlotQuerySet:
+        """Expected and, in whole or in part, not received."""
+        return self.closed(now).filter(~Q(received=models.F("parts")) | Q(parts=None))
+
+
+class PollSlot(models.Model):
+    """One poll expected of one node (of one shard of the central work), and what came of it."""
+
+    id = models.BigAutoField(primary_key=True)
+    source = models.TextField()  # the polling source
+    slot = models.BigIntegerField()
+    node = models.TextField()
+    shard = models.IntegerField()
+    due = models.DateTimeField()
+    deadline = models.DateTimeField()
+    note = models.TextField(default="")  # why no order went out: "not dispatched", "no route"
+    parts = models.IntegerField(null=True)  # batches of this poll, by its own word
+    parts_received = ArrayField(models.SmallIntegerField(), default=list)
+    received = models.IntegerField(default=0)  # how many of the parts
+    received_at = models.DateTimeField(null=True)  # the latest of them
+    read_at = models.DateTimeField(null=True)
+    samples = models.IntegerField(default=0)
+    guests = models.IntegerField(null=True)
+    errors = models.JSONField(default=dict)
+
+    objects = PollSlotQuerySet.as_manager()
+
+    class Meta:
+        db_table = "poll_slot"
+        constraints = (
+            models.UniqueConstraint(fields=("source", "slot", "node", "shard"), name="poll_expected_once"),
+        )
+        indexes = (models.Index(fields=("node", "due"), name="polls_of_node"),)
+
+    def __str__(self) -> str:
+        return f"{self.source} {self.slot} on {self.node}"

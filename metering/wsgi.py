@@ -1,0 +1,9 @@
+"""The API and the admin, for gunicorn."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "metering.settings")
+
+application = get_wsgi_application()
