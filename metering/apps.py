@@ -6,5 +6,7 @@ from django.apps import AppConfig
 
 
 class MeteringConfig(AppConfig):
+    """Models, commands and checks."""
+
     name = "metering"
     verbose_name = "Nephometer"

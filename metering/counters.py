@@ -24,7 +24,8 @@ class Counter:
     ``volume`` is in ``unit``. A pollster may leave ``timestamp`` (aware) and ``origin`` None: the
     runner puts the poll's in. ``origin`` names what the reading came from (a notification's
     message_id, a poll's slot on its node), makes the same reading sent again the same sample, and
-    is never sent itself.
+    is never sent itself. ``resource_metadata`` must not change once it was yielded: many counters may
+    share one, and it is written only once.
     """
 
     name: str

@@ -137,9 +137,7 @@ def _check_url(name: str, got: str, schemes: tuple[str, ...]) -> None:
     scheme = got.partition("://")[0]
     if "://" not in got or scheme not in schemes:
         # The rest of a URL may hold a password: say the scheme only.
-        raise BadSetting(
-            f"{name} must be a URL that starts with {' or '.join(schemes)}://, not {scheme[:20]!r}"
-        )
+        raise BadSetting(f"{name} must be a URL that starts with {' or '.join(schemes)}://, not {scheme[:20]!r}")
 
 
 BROKERS = ("amqp", "amqps", "redis", "rediss", "redis+socket")
@@ -155,9 +153,7 @@ def _secrets(pairs: tuple[str, ...]) -> dict[str, bytes]:
         if not colon or not _KID.fullmatch(kid):
             raise BadSetting(f"METERING_SECRETS: entry {number} is not of the form kid:secret")
         if len(secret) < _SHORTEST_SECRET:
-            raise BadSetting(
-                f"METERING_SECRETS: the secret of {kid!r} is shorter than {_SHORTEST_SECRET} characters"
-            )
+            raise BadSetting(f"METERING_SECRETS: the secret of {kid!r} is shorter than {_SHORTEST_SECRET} characters")
         if kid in secrets:
             raise BadSetting(f"METERING_SECRETS names {kid!r} twice")
         secrets[kid] = secret.encode()
@@ -170,9 +166,7 @@ def _node_key(text: str | None) -> NodeKey | None:
         return None
     kid, _, digits = text.partition(":")
     if not _KID.fullmatch(kid) or not re.fullmatch(r"[0-9a-f]{64}", digits):
-        raise BadSetting(
-            "METERING_NODE_KEY is not of the form kid:hex, with 64 hex digits (see manage.py node_key)"
-        )
+        raise BadSetting("METERING_NODE_KEY is not of the form kid:hex, with 64 hex digits (see manage.py node_key)")
     return NodeKey(kid, bytes.fromhex(digits))
 
 
@@ -187,9 +181,7 @@ def load(environ: Mapping[str, str]) -> Environment:
     if not _NAME.fullmatch(node):
         raise BadSetting(f"METERING_NODE must be letters, digits, dots, dashes and underscores, not {node!r}")
     if role == "compute" and node == CENTRAL:
-        raise BadSetting(
-            "METERING_NODE must not be 'central' on a compute host: the central workers have that name"
-        )
+        raise BadSetting("METERING_NODE must not be 'central' on a compute host: the central workers have that name")
     source = read.text("METERING_SOURCE") or "openstack"
     ceilometer_secrets = read.names("METERING_CEILOMETER_SECRETS")
     settings = Environment(

@@ -55,5 +55,9 @@ class HypervisorAway(PollError):
     """The hypervisor does not answer: nothing of this host can be read now."""
 
 
+class MalformedOrder(MeteringError):
+    """A poll order lacks a field, or has one of the wrong type or out of bounds."""
+
+
 class MalformedNotification(MeteringError):
     """A notification's body is not JSON, or no envelope that OpenStack services send."""

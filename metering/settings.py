@@ -26,6 +26,7 @@ USE_TZ = True
 TIME_ZONE = "UTC"  # Django puts it into the process's TZ: logs of all workers tell one time
 LANGUAGE_CODE = "en"
 USE_I18N = False
+FORMAT_MODULE_PATH = "metering.formats"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 APPEND_SLASH = False  # the API answers both forms itself, the admin adds its own
 
@@ -92,7 +93,6 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "admin:login"
 
 STATIC_URL = "static/"
-STATIC_ROOT = BASE_DIR / "var" / "static"
 WHITENOISE_USE_FINDERS = True  # serves what the packages bring, with no collectstatic step
 
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = METERING.https
@@ -108,16 +108,22 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": [
-        "rest_framework.renderers.JSONRenderer",
-        "rest_framework.renderers.BrowsableAPIRenderer",
+        "api.media.JSONRenderer",
+        "api.media.PageRenderer",
     ],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["api.media.JSONParser"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "api.media.Preference",
     "EXCEPTION_HANDLER": "api.errors.answer",
     "UNAUTHENTICATED_USER": None,
     "URL_FORMAT_OVERRIDE": None,
 }
 
-UNFOLD = {"SITE_TITLE": "Nephometer", "SITE_HEADER": "Nephometer", "SITE_SYMBOL": "cloud"}
+UNFOLD = {
+    "SITE_TITLE": "Nephometer",
+    "SITE_HEADER": "Nephometer",
+    "SITE_SYMBOL": "cloud",
+    "DASHBOARD_CALLBACK": "metering.admin.dashboard.with_figures",
+}
 
 LOGGING = {
     "version": 1,

@@ -9,3 +9,5 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("api.urls")),
 ]
+handler400 = "api.errors.bad_request"
+handler500 = "api.errors.server_error"

@@ -5,7 +5,6 @@ import django.db.models.deletion
 import django.utils.timezone
 from django.db import migrations, models
 
-
 # Django cannot declare partitions. The columns stand in the order that packs them densest.
 CREATE_SAMPLE = """
 CREATE TABLE sample (
@@ -42,9 +41,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("publisher", models.TextField(unique=True)),
                 ("role", models.TextField()),
@@ -107,11 +104,11 @@ class Migration(migrations.Migration):
             ],
             options={
                 "db_table": "poll_slot",
-                "indexes": [models.Index(fields=["node", "due"], name="polls_of_node")],
+                "indexes": [
+                    models.Index(fields=["node", "due"], name="polls_of_node"),
+                ],
                 "constraints": [
-                    models.UniqueConstraint(
-                        fields=("source", "slot", "node", "shard"), name="poll_expected_once"
-                    )
+                    models.UniqueConstraint(fields=("source", "slot", "node", "shard"), name="poll_expected_once")
                 ],
             },
         ),
@@ -250,9 +247,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("scheme", models.TextField()),
                 ("kid", models.TextField()),
@@ -260,9 +255,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 "db_table": "signer",
-                "constraints": [
-                    models.UniqueConstraint(fields=("scheme", "kid", "publisher"), name="signer_once")
-                ],
+                "constraints": [models.UniqueConstraint(fields=("scheme", "kid", "publisher"), name="signer_once")],
             },
         ),
         migrations.SeparateDatabaseAndState(
@@ -330,9 +323,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("name", models.CharField(help_text="Who holds it, and for what.", max_length=200)),
                 ("digest", models.BinaryField(max_length=32, unique=True)),
@@ -347,9 +338,7 @@ class Migration(migrations.Migration):
                 "ordering": (models.OrderBy(models.F("created"), descending=True),),
                 "constraints": [
                     models.CheckConstraint(
-                        condition=models.Q(
-                            ("is_admin", True), ("project_id__isnull", False), _connector="OR"
-                        ),
+                        condition=models.Q(("is_admin", True), ("project_id__isnull", False), _connector="OR"),
                         name="token_sees_a_project_or_all",
                         violation_error_message="A token is an admin's, or bound to a project.",
                     )
@@ -381,12 +370,9 @@ class Migration(migrations.Migration):
             options={
                 "db_table": "resource",
                 "indexes": [
-                    models.Index(fields=["project_id", "last_sample"], name="resource_of_project"),
-                    models.Index(fields=["last_sample"], name="resource_by_last_sample"),
+                    models.Index(fields=["project_id", "resource_id"], name="resource_of_project"),
                 ],
-                "constraints": [
-                    models.UniqueConstraint(fields=("resource_id", "source"), name="resource_of_source")
-                ],
+                "constraints": [models.UniqueConstraint(fields=("resource_id", "source"), name="resource_of_source")],
             },
         ),
     ]

@@ -12,6 +12,7 @@ from metering.models.ledger import (
 )
 from metering.models.nodes import Node, PollSlot
 from metering.models.quarantine import Quarantine
+from metering.models.rows import SampleRow
 
 __all__ = [
     "Caller",
@@ -23,6 +24,7 @@ __all__ = [
     "ResourceMetadata",
     "Sample",
     "SampleOriginal",
+    "SampleRow",
     "Series",
     "Signer",
     "Token",

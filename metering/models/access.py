@@ -25,6 +25,8 @@ class Caller:
 
 
 class TokenQuerySet(models.QuerySet["Token"]):
+    """Tokens."""
+
     def valid(self, text: str) -> Token | None:
         """The unexpired token that was given out as this text."""
         unexpired = Q(expires=None) | Q(expires__gt=timezone.now())

@@ -78,10 +78,8 @@ class Resource(models.Model):
     class Meta:
         db_table = "resource"
         constraints = (models.UniqueConstraint(fields=("resource_id", "source"), name="resource_of_source"),)
-        indexes = (
-            models.Index(fields=("project_id", "last_sample"), name="resource_of_project"),
-            models.Index(fields=("last_sample",), name="resource_by_last_sample"),
-        )
+        # No index on a time: each poll moves last_sample, and must not move an index entry as well.
+        indexes = (models.Index(fields=("project_id", "resource_id"), name="resource_of_project"),)
 
     def __str__(self) -> str:
         return self.resource_id
@@ -111,9 +109,7 @@ class SampleFields(models.Model):
     metadata = models.ForeignKey(
         ResourceMetadata, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
     )
-    signer = models.ForeignKey(
-        Signer, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
-    )
+    signer = models.ForeignKey(Signer, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+")
     signature = models.BinaryField(max_length=32)
 
     class Meta:
@@ -125,9 +121,7 @@ class Sample(SampleFields):
 
     pk = models.CompositePrimaryKey("series_id", "ts", "message_id")
     # The key's index serves both ways of asking: it starts with the series.
-    series = models.ForeignKey(
-        Series, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="samples"
-    )
+    series = models.ForeignKey(Series, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="samples")
     message_id = models.UUIDField()  # last part of the key: a repeat is the same sample
 
     objects = SampleQuerySet.as_manager()
@@ -143,9 +137,7 @@ class SampleOriginal(models.Model):
     """The text of a message that packing its row again would not give back byte for byte."""
 
     pk = models.CompositePrimaryKey("series_id", "ts", "message_id")
-    series = models.ForeignKey(
-        Series, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
-    )
+    series = models.ForeignKey(Series, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+")
     ts = models.DateTimeField()
     message_id = models.UUIDField()
     body = models.TextField()
@@ -162,9 +154,7 @@ class ForeignId(models.Model):
 
     pk = models.CompositePrimaryKey("message_id", "series_id", "ts")
     message_id = models.UUIDField()
-    series = models.ForeignKey(
-        Series, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
-    )
+    series = models.ForeignKey(Series, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+")
     ts = models.DateTimeField()
 
     class Meta:

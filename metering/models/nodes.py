@@ -35,6 +35,8 @@ class Node(models.Model):
 
 
 class PollSlotQuerySet(models.QuerySet["PollSlot"]):
+    """Polls."""
+
     def closed(self, now: datetime | None = None) -> PollSlotQuerySet:
         """Those whose deadline has passed: what was not received by then is a gap, unless it comes late."""
         return self.filter(deadline__lt=now or timezone.now())
@@ -68,10 +70,12 @@ class PollSlot(models.Model):
 
     class Meta:
         db_table = "poll_slot"
-        constraints = (
-            models.UniqueConstraint(fields=("source", "slot", "node", "shard"), name="poll_expected_once"),
+        verbose_name = "poll"
+        constraints = (models.UniqueConstraint(fields=("source", "slot", "node", "shard"), name="poll_expected_once"),)
+        indexes = (
+            models.Index(fields=("node", "due"), name="polls_of_node"),
+            models.Index(fields=("due",), name="polls_by_time"),  # which polls of the last hour were missed?
         )
-        indexes = (models.Index(fields=("node", "due"), name="polls_of_node"),)
 
     def __str__(self) -> str:
         return f"{self.source} {self.slot} on {self.node}"

@@ -13,11 +13,15 @@ class Quarantine(models.Model):
     """
 
     class Kind(models.TextChoices):
+        """What was refused."""
+
         BATCH = "batch"
         MESSAGE = "message"
         NOTIFICATION = "notification"
 
     class State(models.TextChoices):
+        """What became of it."""
+
         KEPT = "kept"
         REPLAYED = "replayed"
 
@@ -27,9 +31,7 @@ class Quarantine(models.Model):
     body = models.BinaryField()
     reason = models.TextField()
     publisher = models.TextField(default="")  # by its own word: what is here was not believed
-    details = models.JSONField(
-        default=dict
-    )  # of a dead letter: exchange, routing key, content type, event type
+    details = models.JSONField(default=dict)  # of a dead letter: exchange, routing key, content type, event type
     first_seen = models.DateTimeField(default=timezone.now)
     last_seen = models.DateTimeField(default=timezone.now)
     count = models.IntegerField(default=1)
@@ -41,4 +43,4 @@ class Quarantine(models.Model):
         indexes = (models.Index(fields=("-last_seen",), name="quarantine_by_time"),)
 
     def __str__(self) -> str:
-        return f"{self.kind}: {self.reason}"
+        return f"{self.kind}: {self.reason[:80]}"

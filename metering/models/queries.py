@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, Min, OuterRef, Q, Subquery
+from django.db.models.functions import Coalesce
 
 from metering.models.access import Caller
+from metering.models.questions import Question, Scalar, Window, metadata_condition
+from metering.models.statistics import Figure, Statistics, add_up
 
 if TYPE_CHECKING:
     from metering.models.ledger import Resource, Sample, Series  # noqa: F401  # names in annotations
 
 Row = TypeVar("Row", bound=models.Model)
 
+_BEFORE_ALL = datetime(1, 1, 1, tzinfo=UTC)
+_LAST_MILLISECOND = 253_402_300_799_999  # of the year 9999
+
 
 class VisibleQuerySet(models.QuerySet[Row]):
     """Rows that belong to a project: the one place that decides who may see what."""
 
-    project_field = "project_id"
+    of_series = ""  # how to reach the columns of a series from here
 
     def visible_to(self, caller: Caller) -> Self:
         """An admin sees all rows; anybody else those of his own project; nobody without one sees any."""
@@ -28,39 +35,124 @@ class VisibleQuerySet(models.QuerySet[Row]):
             return self
         if caller.project_id is None:
             return self.none()
-        return self.filter(**{self.project_field: caller.project_id})
+        return self.filter(**{f"{self.of_series}project_id": caller.project_id})
+
+    def of(self, wanted: Mapping[str, str | None]) -> Self:
+        """Those whose series has these values; None is null."""
+        return self.filter(**{f"{self.of_series}{column}": value for column, value in wanted.items()})
 
 
 class SeriesQuerySet(VisibleQuerySet["Series"]):
     """Meters."""
 
+    def matching(self, question: Question) -> Self:
+        """Those asked for; with metadata or a window, by their latest sample (within the window)."""
+        found = self.of(question.equal)
+        if question.metadata:
+            return found.with_latest_metadata(question.metadata, question.window)
+        if not question.window.is_open:
+            return found.filter(Exists(self._own_samples(question.window)))
+        return found
+
+    def with_latest_metadata(self, wanted: Mapping[str, Scalar], window: Window) -> Self:
+        """Those whose latest sample within the window says this of its resource."""
+        from metering.models.ledger import ResourceMetadata  # noqa: PLC0415  # it imports this module
+
+        latest = self._own_samples(window).order_by("-ts", "-recorded_at").values("metadata_id")[:1]
+        says_so = ResourceMetadata.objects.filter(
+            metadata_condition(wanted, "document"), pk=OuterRef("latest_metadata")
+        )
+        return self.annotate(latest_metadata=Subquery(latest)).filter(Exists(says_so))
+
+    def latest_owners(self) -> Self:
+        """One of each (meter, type, unit, resource, source): whose sample is the latest names the owner now.
+
+        Says which of these rows are latest among themselves: narrow down first. Looks for samples only where
+        there was more than one owner.
+        """
+        latest = self._own_samples(Window()).order_by("-ts").values("ts")[:1]
+        dated = self.annotate(last=Coalesce(Subquery(latest), _BEFORE_ALL))
+        same = {column: OuterRef(column) for column in ("meter", "type", "unit", "resource_id", "source")}
+        later = Q(last__gt=OuterRef("last")) | Q(last=OuterRef("last"), id__gt=OuterRef("id"))
+        others = dated.filter(**same).exclude(id=OuterRef("id"))
+        return dated.filter(~Exists(others.filter(later)))
+
+    def distinct_meters(self) -> models.QuerySet[Series, Any]:
+        """Each (meter, type, unit) once, whatever the resource; the first known first."""
+        return self.values("meter", "type", "unit").annotate(first=Min("id")).order_by("first")
+
+    def meters_of(self, resource_ids: Iterable[str]) -> list[tuple[str, str, str]]:
+        """(resource_id, source, meter) of these resources, each once, by meter."""
+        found = self.filter(resource_id__in=set(resource_ids)).order_by("meter", "resource_id", "source").distinct()
+        return list(found.values_list("resource_id", "source", "meter"))
+
+    @staticmethod
+    def _own_samples(window: Window) -> SampleQuerySet:
+        from metering.models.ledger import Sample  # noqa: PLC0415  # it imports this module
+
+        return Sample.objects.within(window).filter(series_id=OuterRef("pk"))
+
 
 class ResourceQuerySet(VisibleQuerySet["Resource"]):
     """Resources, by their present owner."""
+
+    def matching(self, question: Question) -> Self:
+        """Those asked for. One has a metadata when the latest sample of one of its meters has it."""
+        found = self.of(question.equal)
+        if not question.metadata:
+            return found
+        from metering.models.ledger import Series  # noqa: PLC0415  # it imports this module
+
+        own = Series.objects.filter(resource_id=OuterRef("resource_id"), source=OuterRef("source"))
+        return found.filter(Exists(own.with_latest_metadata(question.metadata, Window())))
 
 
 class SampleQuerySet(VisibleQuerySet["Sample"]):
     """Samples."""
 
-    project_field = "series__project_id"
+    of_series = "series__"
 
     def between(self, start: datetime | None, end: datetime | None) -> Self:
         """Read at or after ``start`` and before ``end``; None leaves that side open."""
-        bounds: dict[str, Any] = {}
-        if start is not None:
-            bounds["ts__gte"] = start
-        if end is not None:
-            bounds["ts__lt"] = end
-        return self.filter(**bounds)
+        return self.within(Window(start, end))
+
+    def within(self, window: Window) -> Self:
+        return self.filter(window.condition())
+
+    def matching(self, question: Question) -> Self:
+        """Those asked for."""
+        found = self.of(question.equal).within(question.window)
+        if question.metadata:
+            found = found.filter(metadata_condition(question.metadata, "metadata__document"))
+        if question.message_id is not None:
+            found = found.with_message_id(question.message_id)
+        return found
+
+    def newest_first(self) -> Self:
+        """The latest read first, with what a reader is shown of each."""
+        return self.select_related("series", "metadata").order_by("-ts", "-series_id", "-message_id")
+
+    def statistics(
+        self,
+        figures: Iterable[Figure],
+        group_by: Sequence[str] = (),
+        period: int = 0,
+        start: datetime | None = None,
+    ) -> list[Statistics]:
+        """The figures of each unit, group and period that has samples, by time, group and unit. One query.
+
+        A period is ``period`` seconds, its end excluded; the first begins at ``start``, else at the first sample.
+        0 puts all time into one. Raises OverflowError where a period passes the end of the calendar, and Django's
+        DataError where volumes are too large to be added up.
+        """
+        return add_up(self, figures, group_by, period, start)
 
     def with_message_id(self, message_id: uuid.UUID) -> Self:
         """The sample of this id: one of ours says its time and series, a foreign one is looked up."""
         from metering.models.ledger import ForeignId, Series  # noqa: PLC0415  # they name this class
 
         number = message_id.int
-        moment = datetime.fromtimestamp(0, UTC) + timedelta(
-            milliseconds=min(number >> 80, 253_402_300_799_999)
-        )
+        moment = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=min(number >> 80, _LAST_MILLISECOND))
         tag = ((number >> 64) & 0xFFF) << 20 | (number >> 42) & 0xFFFFF
         ours = Q(
             ts__gte=moment,

@@ -1,0 +1,75 @@
+"""The Celery application. METERING_ROLE decides what a process loads and reads.
+
+Celery sets Django up when DJANGO_SETTINGS_MODULE is in the environment while the app is made: a compute
+host, a central worker and beat must not have it there, so that they need neither Django nor a database.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+from celery import Celery
+from celery.app.amqp import AMQP, Queues
+from celery.signals import beat_init, task_prerun, worker_init
+
+from metering import environment
+from metering.errors import BadSetting
+from metering.topology import EXCHANGES, poll_queue
+
+try:
+    settings = environment.load(os.environ)
+except BadSetting as exc:
+    sys.exit(f"nephometer: {exc}")
+
+if settings.role in environment.WITHOUT_DJANGO:
+    os.environ.pop("DJANGO_SETTINGS_MODULE", None)
+else:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "metering.settings")
+
+
+class _NodeQueues(Queues):
+    """Declares any ``poll.<node>`` that a worker is told to read (``-Q``) in its right form."""
+
+    def __missing__(self, name: str) -> Any:
+        kind, _, node = name.partition(".")
+        if kind == "poll" and node:
+            return self.add(poll_queue(node))
+        raise KeyError(name)
+
+
+class _Topology(AMQP):
+    queues_cls = _NodeQueues
+
+
+app = Celery("metering", amqp=_Topology, config_source="celeryconfig")
+
+
+@app.on_after_finalize.connect
+def _forget_built_in_tasks(sender: Celery, **_: Any) -> None:
+    """Without ``celery.chord``, ``celery.map`` and their like, no message can make a worker run other tasks."""
+    for name in [name for name in sender.tasks if name.startswith("celery.")]:
+        del sender.tasks[name]
+
+
+@worker_init.connect
+@beat_init.connect
+def _declare_exchanges(**_: Any) -> None:
+    """The control plane declares all exchanges and its queues; a plugin host has no right to, and no need."""
+    if settings.role in environment.WITH_SECRETS:
+        with app.connection_for_write() as connection:
+            channel = connection.default_channel
+            for exchange in EXCHANGES:
+                exchange(channel).declare()
+            for queue in app.conf.task_queues:
+                queue(channel).declare()
+
+
+@task_prerun.connect
+def _drop_dead_database_connections(**_: Any) -> None:
+    """A connection that the server dropped must not fail every task that follows."""
+    if settings.role in environment.WITH_DATABASE:
+        from django.db import close_old_connections  # noqa: PLC0415  # most roles have no Django
+
+        close_old_connections()

@@ -1,0 +1,96 @@
+"""What a question about the ledger may say, apart from who asks it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from django.db.models import Q
+
+Scalar = str | int | float | bool | None
+
+MOST_CUTS = 5  # dots in a metadata key that may stand within a name as well as between two
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A span of time; None leaves a side open. ``margin`` widens what is looked at on both sides.
+
+    Raises OverflowError from `lower` and `upper` where the margin leaves the calendar.
+    """
+
+    start: datetime | None = None
+    end: datetime | None = None
+    margin: timedelta = timedelta(0)
+    without_start: bool = False  # a reading at the very start does not count
+    with_end: bool = False  # one at the very end does
+
+    @property
+    def lower(self) -> datetime | None:
+        return None if self.start is None else self.start - self.margin
+
+    @property
+    def upper(self) -> datetime | None:
+        return None if self.end is None else self.end + self.margin
+
+    @property
+    def is_open(self) -> bool:
+        return self.start is None and self.end is None
+
+    def condition(self, column: str = "ts") -> Q:
+        """That ``column`` lies within."""
+        bounds = Q()
+        if self.lower is not None:
+            bounds &= Q((f"{column}__gt" if self.without_start else f"{column}__gte", self.lower))
+        if self.upper is not None:
+            bounds &= Q((f"{column}__lte" if self.with_end else f"{column}__lt", self.upper))
+        return bounds
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Which rows are asked for; every part narrows it down.
+
+    ``equal`` maps columns of a series to the wanted value (None: null), ``metadata`` dotted keys to a
+    value of the wanted type.
+    """
+
+    equal: Mapping[str, str | None] = field(default_factory=dict)
+    metadata: Mapping[str, Scalar] = field(default_factory=dict)
+    window: Window = field(default_factory=Window)
+    message_id: uuid.UUID | None = None
+
+    def of_meter(self, name: str) -> Question:
+        """The same about one meter, whichever was asked for before."""
+        return replace(self, equal={**self.equal, "meter": name})
+
+
+def metadata_condition(wanted: Mapping[str, Scalar], column: str) -> Q:
+    """That the metadata document in ``column`` says all of this. A number equals no text."""
+    condition = Q()
+    for key, value in wanted.items():
+        ways = Q()
+        for names in _cuts(key.split(".")):
+            ways |= Q((f"{column}__contains", _nested(names, value)))
+        condition &= ways
+    return condition
+
+
+def _cuts(parts: list[str]) -> list[list[str]]:
+    """Every way to read dotted parts as nested names, for a name may hold dots itself.
+
+    Of very many dots each stands between two names.
+    """
+    if len(parts) == 1 or len(parts) - 1 > MOST_CUTS:
+        return [parts]
+    rest = _cuts(parts[1:])
+    return [[parts[0], *names] for names in rest] + [[f"{parts[0]}.{names[0]}", *names[1:]] for names in rest]
+
+
+def _nested(names: list[str], value: Scalar) -> object:
+    nested: object = value
+    for name in reversed(names):
+        nested = {name: nested}
+    return nested

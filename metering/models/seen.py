@@ -1,0 +1,130 @@
+"""Resources as a listing shows them: what is true now, or what was true within a window of time."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Exists, F, OuterRef, Subquery
+
+from metering.models.access import Caller
+from metering.models.ledger import Resource, Sample, Series
+from metering.models.questions import Question
+
+
+@dataclass(frozen=True, slots=True)
+class SeenResource:
+    """A resource with the owner and metadata of its latest sample; of several sources, each is one."""
+
+    resource_id: str
+    source: str
+    user_id: str | None
+    project_id: str | None
+    first_sample: datetime
+    last_sample: datetime
+    metadata: str  # its JSON text
+    meters: Sequence[str] = field(default_factory=tuple)
+
+
+def resources_seen(caller: Caller, question: Question, limit: int | None, *, meters: bool) -> list[SeenResource]:
+    """The resources asked for that the caller may see, the longest known first. Two queries.
+
+    With a window: those that had samples in it, as they were then.
+    """
+    if question.window.is_open:
+        return _now(caller, question, limit, meters=meters)
+    return _then(caller, question, limit)
+
+
+def resource_seen(caller: Caller, resource_id: str) -> SeenResource | None:
+    """The resource of this id as it is now; of several sources, the one last heard of."""
+    found = Resource.objects.visible_to(caller).filter(resource_id=resource_id)
+    row = found.select_related("metadata").order_by("-last_sample", "-id").first()
+    return None if row is None else _with_meters(caller, [row])[0]
+
+
+def _now(caller: Caller, question: Question, limit: int | None, *, meters: bool) -> list[SeenResource]:
+    found = Resource.objects.visible_to(caller).matching(question)
+    rows = list(found.select_related("metadata").order_by("id")[:limit])
+    return _with_meters(caller, rows) if meters else [_seen(row, ()) for row in rows]
+
+
+def _with_meters(caller: Caller, rows: list[Resource]) -> list[SeenResource]:
+    meters: dict[tuple[str, str], list[str]] = defaultdict(list)
+    visible = Series.objects.visible_to(caller)
+    for resource_id, source, meter in visible.meters_of(row.resource_id for row in rows):
+        meters[resource_id, source].append(meter)
+    return [_seen(row, meters[row.resource_id, row.source]) for row in rows]
+
+
+def _seen(row: Resource, meters: Sequence[str]) -> SeenResource:
+    return SeenResource(
+        row.resource_id,
+        row.source,
+        row.user_id,
+        row.project_id,
+        row.first_sample,
+        row.last_sample,
+        row.metadata.body,
+        meters,
+    )
+
+
+def _then(caller: Caller, question: Question, limit: int | None) -> list[SeenResource]:
+    """Which resources, then what each of their series had in the window: few rows, each an index look-up."""
+    visible = Series.objects.visible_to(caller)
+    own = visible.filter(resource_id=OuterRef("resource_id"), source=OuterRef("source")).matching(question)
+    window = question.window
+    chosen = Resource.objects.filter(Exists(own))
+    if window.lower is not None:
+        chosen = chosen.filter(last_sample__gte=window.lower)
+    if window.upper is not None:
+        chosen = chosen.filter(first_sample__lte=window.upper)
+    keys = list(chosen.order_by("id").values_list("resource_id", "source")[:limit])
+    samples = Sample.objects.within(window).filter(series_id=OuterRef("pk"))
+    latest = samples.order_by("-ts", "-recorded_at")
+    rows = (
+        visible.filter(resource_id__in={resource_id for resource_id, _ in keys})
+        .annotate(
+            first=Subquery(samples.order_by("ts").values("ts")[:1]),
+            last=Subquery(latest.values("ts")[:1]),
+            stored=Subquery(latest.values("recorded_at")[:1]),
+            body=Subquery(latest.values("metadata__body")[:1]),
+        )
+        .order_by(F("last").asc(nulls_first=True), "stored", "id")
+        .values("resource_id", "source", "user_id", "project_id", "meter", "first", "last", "body")
+    )
+    series: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        series[row["resource_id"], row["source"]].append({**row})
+    return [seen for key in keys if (seen := _merged(series[key], question))]
+
+
+def _merged(series: Iterable[dict[str, Any]], question: Question) -> SeenResource | None:
+    """One resource of its series, the last read last; those of another owner than asked for only lend meters.
+
+    None where its samples went between the two queries.
+    """
+    rows = list(series)
+    read = [
+        row
+        for row in rows
+        if row["last"] is not None
+        and all(row[column] == question.equal.get(column, row[column]) for column in ("user_id", "project_id"))
+    ]
+    if not read:
+        return None
+    latest = read[-1]
+    return SeenResource(
+        latest["resource_id"],
+        latest["source"],
+        latest["user_id"],
+        latest["project_id"],
+        min(row["first"] for row in read),
+        latest["last"],
+        latest["body"],
+        sorted({row["meter"] for row in rows}),
+    )

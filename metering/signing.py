@@ -1,0 +1,182 @@
+"""Keys and signatures: who signed a sample, and whether it still is what was signed. Pure Python.
+
+The form is told in docs/message-format.md, with vectors; it is called ``canonical`` in the settings.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import re
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from metering.errors import BadSignature, MalformedMessage
+
+SAMPLE_FORMAT = "nephometer-sample/1"
+BATCH_FORMAT = "nephometer-batch/1"
+SCHEME = "n1"
+MOST_METADATA = 64 << 10  # bytes of the canonical text
+DEEPEST_METADATA = 32
+
+_SIGNATURE = re.compile(r"n1:([A-Za-z0-9_-]{1,32}):([0-9a-f]{64})")
+
+
+def derive(secret: bytes, publisher: str) -> bytes:
+    """A publisher's key: HKDF-SHA256 (RFC 5869), no salt, 32 bytes, info ``nephometer/v1/`` + publisher."""
+    extracted = hmac.digest(bytes(32), secret, "sha256")
+    return hmac.digest(extracted, b"nephometer/v1/" + publisher.encode() + b"\x01", "sha256")
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """One publisher's right to sign. ``key`` is derived, so it signs as nobody else."""
+
+    publisher: str  # <role>/<name>
+    kid: str
+    key: bytes = field(repr=False)
+
+    def digest(self, data: bytes) -> str:
+        """The 64 hex digits of the HMAC-SHA256 of ``data``."""
+        return hmac.digest(self.key, data, "sha256").hex()
+
+    def sign(self, data: bytes) -> str:
+        """The signature as it is written: ``n1:<kid>:<hex>``."""
+        return f"{SCHEME}:{self.kid}:{self.digest(data)}"
+
+
+class Keyring:
+    """Every key that the master secrets give: the first secret signs, all verify."""
+
+    def __init__(self, secrets: Mapping[str, bytes]) -> None:
+        self._secrets = dict(secrets)
+        self._signers: dict[tuple[str, str], Signer] = {}
+
+    def signer(self, publisher: str, kid: str | None = None) -> Signer:
+        """The publisher's key by this master secret (by the first when ``kid`` is None).
+
+        Raises `BadSignature` for a ``kid`` that is not in METERING_SECRETS.
+        """
+        if kid is None:
+            kid = next(iter(self._secrets), "")
+        signer = self._signers.get((publisher, kid))
+        if signer is None:
+            if kid not in self._secrets:
+                raise BadSignature(f"no secret {kid!r} in METERING_SECRETS")
+            if len(self._signers) > 10_000:  # a flood of made-up publishers must not fill the memory
+                self._signers.clear()
+            signer = self._signers[publisher, kid] = Signer(publisher, kid, derive(self._secrets[kid], publisher))
+        return signer
+
+    def check(self, publisher: str, signature: object, data: bytes) -> Signer:
+        """Whose signature of ``data`` this is. Raises `BadSignature` with the reason."""
+        kid, digits = split(signature)
+        signer = self.signer(publisher, kid)
+        if not hmac.compare_digest(signer.digest(data), digits):
+            raise BadSignature(f"the signature does not fit what {publisher} is said to have sent")
+        return signer
+
+
+def split(signature: object) -> tuple[str, str]:
+    """The kid and the hex digits of a written signature. Raises `BadSignature`."""
+    found = _SIGNATURE.fullmatch(signature) if isinstance(signature, str) else None
+    if found is None:
+        raise BadSignature("there is no signature" if not signature else "the signature is not of the form n1:kid:hex")
+    return found[1], found[2]
+
+
+def canonical(value: object) -> str:
+    """The one JSON text of a value: keys sorted, no spaces, ASCII only, no NaN.
+
+    Raises `MalformedMessage` for what JSON cannot say, or nests too deep to be read safely.
+    """
+    try:
+        return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as exc:
+        raise MalformedMessage(f"not plain JSON: {exc}") from exc
+
+
+def canonical_metadata(metadata: Mapping[str, Any]) -> str:
+    """The canonical text of a sample's metadata. Raises `MalformedMessage` when it is out of bounds."""
+    text = canonical(metadata)
+    if len(text) > MOST_METADATA:
+        raise MalformedMessage(f"resource_metadata is longer than {MOST_METADATA} bytes")
+    if _depth(metadata) > DEEPEST_METADATA:
+        raise MalformedMessage(f"resource_metadata nests deeper than {DEEPEST_METADATA}")
+    return text
+
+
+def _depth(value: object) -> int:
+    """How many objects and lists lie in one another; no deeper than is refused anyway."""
+    level, depth = [value], 0
+    while level and depth <= DEEPEST_METADATA:
+        inner: list[object] = []
+        for item in level:
+            if isinstance(item, Mapping):
+                inner += item.values()
+            elif isinstance(item, list | tuple):
+                inner += item
+        depth += any(isinstance(item, Mapping | list | tuple) for item in level)
+        level = inner
+    return depth
+
+
+def metadata_digest(text: str) -> str:
+    """SHA-256 of a canonical metadata text, in hex."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def volume_digits(volume: float) -> str:
+    """The 16 hex digits of a volume's big-endian IEEE-754 form: one text for one number."""
+    return struct.pack(">d", volume).hex()
+
+
+def sample_bytes(
+    publisher: str,
+    source: str,
+    name: str,
+    type_: str,
+    unit: str,
+    volume: float,
+    user_id: str | None,
+    project_id: str | None,
+    resource_id: str,
+    timestamp: str,
+    metadata_sha256: str,
+    message_id: str,
+) -> bytes:
+    """What a sample's signature is made over: a compact JSON array of texts and nulls, in UTF-8.
+
+    Raises `MalformedMessage` for a text that has no UTF-8 form (a lone surrogate).
+    """
+    try:
+        return orjson.dumps(
+            (
+                SAMPLE_FORMAT,
+                publisher,
+                source,
+                name,
+                type_,
+                unit,
+                struct.pack(">d", volume).hex(),
+                user_id,
+                project_id,
+                resource_id,
+                timestamp,
+                metadata_sha256,
+                message_id,
+            )
+        )
+    except orjson.JSONEncodeError as exc:
+        raise MalformedMessage(f"a text cannot be written as UTF-8: {exc}") from exc
+
+
+def header_bytes(header: Mapping[str, Any]) -> bytes:
+    """What a batch header's signature is made over: its canonical JSON without ``signature``."""
+    unsigned = {key: value for key, value in header.items() if key != "signature"}
+    return f"{BATCH_FORMAT}\n{canonical(unsigned)}".encode()

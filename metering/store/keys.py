@@ -1,0 +1,127 @@
+"""The ids of series, metadata and signers, found or made, and remembered by the process."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from django.db import connection
+
+from metering.sifting import Genuine, Series, SeriesKey, SignerKey
+
+Key = TypeVar("Key", bound=Hashable)
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Ids:
+    """Where the rows that a batch's samples refer to lie."""
+
+    series: Mapping[SeriesKey, int]
+    metadata: Mapping[str, int]
+    signers: Mapping[SignerKey, int]
+
+
+class _Memory(Generic[Key, Item]):
+    """Ids known to be committed; bounded, and simply begun anew when full."""
+
+    def __init__(self, most: int, find: Callable[[Sequence[Item]], list[int]]) -> None:
+        self._most, self._find = most, find
+        self._ids: dict[Key, int] = {}
+
+    def ids(self, wanted: Mapping[Key, Item]) -> dict[Key, int]:
+        missing = [key for key in wanted if key not in self._ids]
+        if missing:
+            if len(self._ids) + len(missing) > self._most:
+                self._ids.clear()
+                missing = list(wanted)
+            found = self._find([wanted[key] for key in missing])
+            self._ids.update(zip(missing, found, strict=True))
+        return {key: self._ids[key] for key in wanted}
+
+    def forget(self) -> None:
+        self._ids.clear()
+
+
+def resolve(genuine: Sequence[Genuine]) -> Ids:
+    """Ids for all that these messages refer to, made where they are new.
+
+    In statements of their own, before the writer's transaction: an id must not be remembered that a
+    rollback takes away, and rows made in key order cannot deadlock two workers.
+    """
+    return Ids(
+        series=_series.ids({item.series.key: item.series for item in genuine}),
+        metadata=_metadata.ids({item.metadata: item.metadata for item in genuine}),
+        signers=_signers.ids({item.signer: item.signer for item in genuine}),
+    )
+
+
+def forget() -> None:
+    """Forget every id: another database may be behind the connection."""
+    _series.forget()
+    _metadata.forget()
+    _signers.forget()
+
+
+def _find_series(series: Sequence[Series]) -> list[int]:
+    rows = [(item.digest, int.from_bytes(item.digest[:4], "big"), *item.key) for item in series]
+    columns = "digest, tag, source, meter, type, unit, resource_id, user_id, project_id"
+    return _ids_by_digest("series", columns, ("bytea", "bigint", *["text"] * 7), rows)
+
+
+def _find_metadata(texts: Sequence[str]) -> list[int]:
+    rows = [(hashlib.sha256(text.encode()).digest(), text, _document(text)) for text in texts]
+    return _ids_by_digest("resource_metadata", "digest, body, document", ("bytea", "text", "jsonb"), rows)
+
+
+def _find_signers(keys: Sequence[SignerKey]) -> list[int]:
+    found: dict[SignerKey, int] = {}
+    with connection.cursor() as cursor:
+        for key in sorted(keys):
+            cursor.execute(
+                "INSERT INTO signer (scheme, kid, publisher) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING", key
+            )
+            cursor.execute("SELECT id FROM signer WHERE scheme = %s AND kid = %s AND publisher = %s", key)
+            found[key] = cursor.fetchone()[0]
+    return [found[key] for key in keys]
+
+
+def _ids_by_digest(table: str, columns: str, types: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> list[int]:
+    """The ids of rows by their first column, a digest; rows that are new are made, in the digests' order."""
+    arrays = [list(column) for column in zip(*sorted(rows, key=lambda row: row[0]), strict=True)]
+    unnested = ", ".join(f"%s::{type_}[]" for type_ in types)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {table} ({columns}) SELECT * FROM unnest({unnested}) ON CONFLICT (digest) DO NOTHING", arrays
+        )
+        cursor.execute(f"SELECT digest, id FROM {table} WHERE digest = ANY(%s::bytea[])", [arrays[0]])
+        ids = {bytes(digest): id_ for digest, id_ in cursor.fetchall()}
+    return [ids[row[0]] for row in rows]
+
+
+def _document(body: str) -> str | None:
+    """The metadata as jsonb can hold it: a NUL or a lone surrogate becomes U+FFFD. None where it cannot.
+
+    Only searches use it; what was signed is ``body``.
+    """
+    if "\\u0000" not in body and "\\ud" not in body:
+        return body
+    return json.dumps(_printable(json.loads(body)))
+
+
+def _printable(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace("\0", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, dict):
+        return {_printable(key): _printable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_printable(item) for item in value]
+    return value
+
+
+_series: _Memory[SeriesKey, Series] = _Memory(200_000, _find_series)
+_metadata: _Memory[str, str] = _Memory(20_000, _find_metadata)
+_signers: _Memory[SignerKey, SignerKey] = _Memory(20_000, _find_signers)

@@ -1,0 +1,44 @@
+"""A partition a day for ``sample`` and ``sample_original``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta
+
+from django.db import connection, transaction
+
+PARTITIONED = ("sample", "sample_original")
+
+_known: set[date] = set()  # days whose partitions this process has seen
+
+
+def ensure(days: Iterable[date]) -> None:
+    """Make the partitions of these days (UTC) where they are missing; safe to call from any number of workers.
+
+    Outside the writer's transaction: two writers that make one inside theirs deadlock. A table is made alone
+    first and then attached, which locks the parent for that moment only.
+    """
+    for day in sorted(set(days) - _known):
+        for parent in PARTITIONED:
+            _make(parent, day)
+        _known.add(day)
+
+
+def forget() -> None:
+    """Look again: another database may be behind the connection, or a day was dropped."""
+    _known.clear()
+
+
+def _make(parent: str, day: date) -> None:
+    name = f"{parent}_{day:%Y%m%d}"
+    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    with transaction.atomic(durable=False), connection.cursor() as cursor:
+        # One maker at a time for a name; the lock goes with the transaction.
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [name])
+        cursor.execute("SELECT relispartition FROM pg_class WHERE oid = to_regclass(%s)", [name])
+        found = cursor.fetchone()
+        if found is None:
+            cursor.execute(f"CREATE TABLE {name} (LIKE {parent} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)")
+        if found is None or not found[0]:
+            bounds = [start.isoformat(), (start + timedelta(days=1)).isoformat()]
+            cursor.execute(f"ALTER TABLE {parent} ATTACH PARTITION {name} FOR VALUES FROM (%s) TO (%s)", bounds)

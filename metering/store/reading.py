@@ -1,0 +1,95 @@
+"""Stored samples as the messages that were signed, and whether they still verify."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from datetime import UTC
+from typing import Any
+
+from metering import ceilometer
+from metering.bounds import timestamp_text
+from metering.errors import BadSignature, MeteringError
+from metering.models import Sample, SampleOriginal
+from metering.models.queries import SampleQuerySet
+from metering.signing import SCHEME, Keyring, metadata_digest, sample_bytes
+
+PAGE = 5_000  # rows; pages go by key, because a pooled connection keeps no server-side cursor
+
+
+def pages(samples: SampleQuerySet) -> Iterator[list[Sample]]:
+    """All samples of a query in the order of their key, a page at a time, with what they refer to."""
+    query = samples.order_by("series_id", "ts", "message_id").select_related("series", "metadata", "signer")
+    last: tuple[Any, ...] | None = None
+    while page := list((query if last is None else query.filter(pk__gt=last))[:PAGE]):
+        yield page
+        last = page[-1].pk
+
+
+def originals(page: Iterable[Sample]) -> dict[tuple[Any, ...], str]:
+    """The texts that were kept beside these samples, by their keys."""
+    wanted = {sample.pk for sample in page}
+    ids = {key[2] for key in wanted}
+    found = SampleOriginal.objects.filter(
+        series_id__in={key[0] for key in wanted}, ts__in={key[1] for key in wanted}, message_id__in=ids
+    )
+    return {original.pk: original.body for original in found if original.pk in wanted}
+
+
+def message(sample: Sample, original: str | None = None) -> dict[str, Any]:
+    """The metering message that was signed, exactly."""
+    if original is not None:
+        body: dict[str, Any] = json.loads(original)
+        return body
+    series, digits = sample.series, bytes(sample.signature).hex()
+    ours = sample.signer.scheme == SCHEME
+    return {
+        "source": series.source,
+        "counter_name": series.meter,
+        "counter_type": series.type,
+        "counter_unit": series.unit,
+        "counter_volume": sample.volume,
+        "user_id": series.user_id,
+        "project_id": series.project_id,
+        "resource_id": series.resource_id,
+        "timestamp": timestamp_text(sample.ts.astimezone(UTC)),
+        "resource_metadata": json.loads(sample.metadata.body),
+        "message_id": str(sample.message_id),
+        "publisher_id": sample.signer.publisher,
+        "message_signature": f"{SCHEME}:{sample.signer.kid}:{digits}" if ours else digits,
+    }
+
+
+def fault(sample: Sample, original: str | None, keyring: Keyring, ceilometer_secrets: tuple[str, ...]) -> str | None:
+    """Why a stored sample does not verify from what is stored; None when it does."""
+    try:
+        if sample.signer.scheme == SCHEME:
+            _check_ours(sample, original, keyring)
+        else:
+            ceilometer.check(message(sample, original), ceilometer_secrets)
+    except MeteringError as exc:
+        return str(exc)
+    if original is not None:
+        return _differs(sample, json.loads(original))
+    return None
+
+
+def _check_ours(sample: Sample, original: str | None, keyring: Keyring) -> None:
+    series, signer = sample.series, sample.signer
+    timestamp, message_id = timestamp_text(sample.ts), str(sample.message_id)
+    if original is not None:
+        body = json.loads(original)
+        timestamp, message_id = body["timestamp"], body["message_id"]
+    data = sample_bytes(
+        signer.publisher, series.source, series.meter, series.type, series.unit, sample.volume, series.user_id,
+        series.project_id, series.resource_id, timestamp, metadata_digest(sample.metadata.body), message_id,
+    )  # fmt: skip
+    if keyring.signer(signer.publisher, signer.kid).digest(data) != bytes(sample.signature).hex():
+        raise BadSignature("the signature does not fit what is stored")
+
+
+def _differs(sample: Sample, body: dict[str, Any]) -> str | None:
+    """Whether the row says something else than the text kept beside it."""
+    told = (body["counter_name"], body["resource_id"], float(body["counter_volume"]), body.get("project_id"))
+    row = (sample.series.meter, sample.series.resource_id, sample.volume, sample.series.project_id)
+    return None if told == row else "the row is not what the original message says"

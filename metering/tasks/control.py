@@ -1,0 +1,39 @@
+"""The control worker's tasks: thin, the work is in the models and in the store."""
+
+from __future__ import annotations
+
+import logging
+import os
+from datetime import UTC, datetime
+
+from metering import environment, sources
+from metering.celery import app
+from metering.dispatching import Orders, dispatch_slot
+from metering.store import dead_letters, quarantine
+from metering.tasks.intake import LedgerTask, keeping_folder
+
+log = logging.getLogger(__name__)
+
+
+@app.task(name="metering.dispatch", base=LedgerTask, Request="metering.tasks.intake:PlainRequest")
+def dispatch(source: str) -> None:
+    """Send the present slot's poll orders of one source to every enabled node, once, and note what was missed.
+
+    Safe to run again, and from two beats: a slot is expected once.
+    """
+    settings = environment.load(os.environ)
+    known = {entry.name: entry for entry in sources.load(settings.sources_file, settings.poll_interval)}
+    if source not in known:
+        log.error("beat asks for the source %r, which METERING_SOURCES_FILE does not name here", source)
+        return
+    dispatch_slot(known[source], Orders(app), settings.central_shards, datetime.now(UTC))
+
+
+@app.task(name="metering.drain_dead", base=LedgerTask, Request="metering.tasks.intake:PlainRequest")
+def drain_dead() -> None:
+    """Move dead letters, and what was kept in files while the database was away, into quarantine."""
+    with app.connection_for_read() as broker:
+        drained = dead_letters.drain(broker)
+    loaded = quarantine.load_kept(keeping_folder())
+    if drained or loaded:
+        log.warning("%d dead letters and %d files went into quarantine", drained, loaded)
