@@ -1,0 +1,56 @@
+"""What each disk of each instance read and wrote, and the space it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from metering.counters import Counter, Kind, Meter
+from pollsters.compute.hypervisor import DiskStats, Hypervisor, Instance, Statistic
+
+READ_BYTES = Meter("disk.device.read.bytes", Kind.CUMULATIVE, "B")
+READ_REQUESTS = Meter("disk.device.read.requests", Kind.CUMULATIVE, "request")
+WRITE_BYTES = Meter("disk.device.write.bytes", Kind.CUMULATIVE, "B")
+WRITE_REQUESTS = Meter("disk.device.write.requests", Kind.CUMULATIVE, "request")
+CAPACITY = Meter("disk.device.capacity", Kind.GAUGE, "B")
+ALLOCATION = Meter("disk.device.allocation", Kind.GAUGE, "B")
+USAGE = Meter("disk.device.usage", Kind.GAUGE, "B")
+
+
+class DiskPollster:
+    """One resource per disk, ``<instance id>-<device>``. Counts start again from zero with the guest."""
+
+    meters = (READ_BYTES, READ_REQUESTS, WRITE_BYTES, WRITE_REQUESTS, CAPACITY, ALLOCATION, USAGE)
+    needs = frozenset({Statistic.DISKS})
+
+    def poll(self, instance: Instance, hypervisor: Hypervisor) -> Iterator[Counter]:
+        for disk in hypervisor.disks(instance):
+            metadata = {**instance.metadata, "disk_name": disk.device}
+            for meter, volume in figures(disk):
+                if volume is not None:
+                    yield meter.read(
+                        volume,
+                        resource_id=f"{instance.id}-{disk.device}",
+                        project_id=instance.project_id,
+                        user_id=instance.user_id,
+                        resource_metadata=metadata,
+                    )
+
+
+def figures(disk: DiskStats) -> tuple[tuple[Meter, int | None], ...]:
+    """Each meter with its volume, None where the hypervisor does not offer it."""
+    return (
+        (READ_BYTES, disk.read_bytes),
+        (READ_REQUESTS, disk.read_requests),
+        (WRITE_BYTES, disk.write_bytes),
+        (WRITE_REQUESTS, disk.write_requests),
+        (CAPACITY, capacity(disk)),
+        (ALLOCATION, disk.allocation),
+        (USAGE, disk.physical),
+    )
+
+
+def capacity(disk: DiskStats) -> int | None:
+    """Bytes that the guest sees; of a CD-ROM the hypervisor knows only what it takes on the host."""
+    if disk.capacity is None or disk.physical is None:
+        return disk.capacity
+    return max(disk.capacity, disk.physical)

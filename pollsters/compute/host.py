@@ -1,0 +1,221 @@
+"""Read a compute host once per poll, whatever hangs on it.
+
+Guests whose monitors hang are found and set aside (see `survey`), and what libvirt knows of them without
+their monitors is taken all the same. What libvirt is asked is in `libvirt_host`; what its figures mean, in
+`libvirt_records`.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import zlib
+from collections import Counter as Tally
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+
+from metering.errors import HypervisorAway, InstanceGone, PollError
+from pollsters.compute import libvirt_xml
+from pollsters.compute.connection import Connection, Handle
+from pollsters.compute.hypervisor import Statistic
+from pollsters.compute.libvirt_records import Record, unknown_devices
+from pollsters.compute.libvirt_xml import Domain
+from pollsters.compute.reading import Guest, Reading
+from pollsters.compute.survey import Attempt, Round, ask, hanging, within
+
+log = logging.getLogger(__name__)
+
+MOST_HUNG = 12  # each costs libvirtd one of its (by default) 20 workers until it goes on: risk no more of them
+DEFINITION_SECONDS = 300  # for which a definition is believed at least; one that shows a change is read at once
+SHARE_FOR_MONITORS = 0.8  # of the time; the rest is for what hung guests still tell
+MONITORED = frozenset({Statistic.CPU, Statistic.MEMORY, Statistic.DISKS})
+SHUT_OFF = 5
+
+Answer = Guest | PollError
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A definition that was read before."""
+
+    domain: Domain
+    run: int
+    until: float  # monotonic
+
+
+class ComputeHost:
+    """The hypervisor of a host, read again and again by one process, over connections of its own."""
+
+    def __init__(self, connect: Callable[[], Connection], node: str, unowned: str | None = None) -> None:
+        self._connect, self._node, self._unowned = connect, node, unowned
+        self._connection: Connection | None = None
+        self._opening: Attempt[Connection] | None = None
+        self._known: dict[str, _Known] = {}
+
+    def read(self, needs: frozenset[Statistic], seconds: float) -> Reading:
+        """Read what is needed of every running guest, in at most about ``seconds``.
+
+        Raises `HypervisorAway` when nothing could be read; the next reading then tries a new connection.
+        """
+        start = time.monotonic()
+        until = start + seconds
+        try:
+            connection = self._usable(until)
+            handles = within(until - time.monotonic(), connection.running, "libvirt")
+        except HypervisorAway:
+            self._leave()
+            raise
+        self._forget_all_but(handles)
+        read_at = datetime.now(UTC)
+        total = self._rounds(handles, needs | {Statistic.STATE}, start + seconds * SHARE_FOR_MONITORS)
+        if total.lost is not None and not total.answers:
+            raise total.lost
+        silent = [handle for handle in handles if handle.id not in total.answers]
+        total.answers |= self._without_monitors(silent, needs | {Statistic.STATE}, total.hung, until)
+        return Reading(read_at, _guests(total), self._unowned, self._errors(total, silent))
+
+    def _rounds(self, handles: Sequence[Handle], needs: frozenset[Statistic], until: float) -> Round[Answer]:
+        """Ask every guest, by a new connection whenever a hung guest has blocked a call on the old one."""
+        total: Round[Answer] = Round()
+        while handles:
+            connection = self._usable(until)
+            found = ask(handles, partial(self._look, connection, needs), connection.busy, until)
+            total.answers |= found.answers
+            total.hung |= found.hung
+            total.lost = found.lost
+            if found.stuck or found.lost:
+                self._leave()
+            if found.lost or not found.stuck or time.monotonic() >= until or len(total.hung) >= MOST_HUNG:
+                break
+            settled = total.answers.keys() | total.hung.keys()
+            try:
+                handles = self._same(handles, settled, until)
+            except HypervisorAway as exc:
+                total.lost = exc
+                break
+        return total
+
+    def _same(self, handles: Sequence[Handle], settled: set[str], until: float) -> list[Handle]:
+        """The guests that are not settled, by the handles of a new connection; those that ended drop out."""
+        wanted = {handle.id for handle in handles} - settled
+        running = within(until - time.monotonic(), self._usable(until).running, "libvirt")
+        return [handle for handle in running if handle.id in wanted]
+
+    def _look(self, connection: Connection, needs: frozenset[Statistic], part: Sequence[Handle]) -> Round[Answer]:
+        """Read some guests, in one thread; those that are known to hang are left out."""
+        found: Round[Answer] = Round(hung=hanging(part, connection.busy) if needs & MONITORED else {})
+        domains: dict[str, Domain] = {}
+        for handle in part:
+            if handle.id not in found.hung:
+                try:
+                    domains[handle.id] = self._domain(connection, handle)
+                except HypervisorAway:
+                    raise
+                except PollError as exc:
+                    found.answers[handle.id] = exc
+        asked = [handle for handle in part if handle.id in domains]
+        records = connection.figures(asked, needs, domains) if asked else {}
+        for handle in asked:
+            record = records.get(handle.id)
+            if record is None or record.values.get("state.state") == SHUT_OFF:
+                found.answers[handle.id] = InstanceGone("it went away during the poll")
+            else:
+                found.answers[handle.id] = self._guest(connection, handle, domains[handle.id], record)
+        return found
+
+    def _guest(self, connection: Connection, handle: Handle, domain: Domain, record: Record) -> Guest:
+        """The guest with its newest definition: an unknown device shows that the one we know is old."""
+        if unknown_devices(record, domain.disks, domain.nics):
+            del self._known[handle.id]
+            domain = self._domain(connection, handle)
+        return Guest(domain, record)
+
+    def _domain(self, connection: Connection, handle: Handle) -> Domain:
+        """What the guest's definition says, read again when it may have changed."""
+        known = self._known.get(handle.id)
+        if known is None or known.run != handle.run or known.until < time.monotonic():
+            domain = libvirt_xml.parse(connection.definition(handle), self._node)
+            # Up to twice the time, by the guest's id: they must not all become old at one poll.
+            spread = zlib.crc32(handle.id.encode()) % DEFINITION_SECONDS
+            known = _Known(domain, handle.run, time.monotonic() + DEFINITION_SECONDS + spread)
+            self._known[handle.id] = known
+        return known.domain
+
+    def _without_monitors(
+        self, silent: Sequence[Handle], needs: frozenset[Statistic], hung: Mapping[str, float], until: float
+    ) -> dict[str, Answer]:
+        """What libvirt tells of guests that were not read, and why the rest is missing."""
+        if not silent:
+            return {}
+        try:
+            connection = self._usable(until)
+            return within(
+                until - time.monotonic(), partial(self._look_only, connection, silent, needs, hung), "libvirt"
+            )
+        except HypervisorAway as exc:
+            self._leave()
+            log.warning("nothing is known of %d guests: %s", len(silent), exc)
+            return {}
+
+    def _look_only(
+        self,
+        connection: Connection,
+        silent: Sequence[Handle],
+        needs: frozenset[Statistic],
+        hung: Mapping[str, float],
+    ) -> dict[str, Answer]:
+        wanted = {handle.id for handle in silent}
+        handles = [handle for handle in connection.running() if handle.id in wanted]
+        records = connection.prompt_figures(handles, needs) if handles else {}
+        answers: dict[str, Answer] = {}
+        for handle in handles:
+            if handle.id in records:
+                seconds = hung.get(handle.id)
+                why = f"its monitor has not answered for {seconds:.0f} s" if seconds else "there was no time to ask it"
+                record = replace(records[handle.id], faults=dict.fromkeys(needs & MONITORED, why))
+                answers[handle.id] = Guest(self._domain(connection, handle), record)
+        return answers
+
+    def _errors(self, total: Round[Answer], silent: Sequence[Handle]) -> dict[str, int]:
+        """What went wrong with whole guests; a guest that went away is no error."""
+        errors: Tally[str] = Tally()
+        for identity, answer in total.answers.items():
+            if isinstance(answer, PollError) and not isinstance(answer, InstanceGone):
+                errors["unreadable guests"] += 1
+                log.warning("no reading of guest %s: %s", identity, answer)
+        for handle in silent:
+            errors["hung guests" if handle.id in total.hung else "guests not asked"] += 1
+        for identity, seconds in total.hung.items():
+            log.warning("guest %s hangs: its monitor has not answered for %.1f s", identity, seconds)
+        if total.lost is not None:
+            errors["hypervisor"] += 1
+            log.warning("libvirt went away during the poll: %s", total.lost)
+        return dict(errors)
+
+    def _usable(self, until: float) -> Connection:
+        """The open connection, or a new one. A daemon that is frozen is waited for by one thread only."""
+        if self._connection is not None and not self._connection.alive():
+            self._leave()
+        if self._connection is None:
+            opening = self._opening = self._opening or Attempt(self._connect)
+            if not opening.wait(until - time.monotonic()):
+                raise HypervisorAway("libvirt does not answer")
+            self._opening = None
+            self._connection = opening.result()
+        return self._connection
+
+    def _leave(self) -> None:
+        """Use this connection no more. Closing may block as any call may, and so is left to a thread."""
+        if self._connection is not None:
+            Attempt(self._connection.close)
+            self._connection = None
+
+    def _forget_all_but(self, handles: Sequence[Handle]) -> None:
+        running = {handle.id for handle in handles}
+        self._known = {identity: known for identity, known in self._known.items() if identity in running}
+
+
+def _guests(total: Round[Answer]) -> dict[str, Guest]:
+    return {identity: answer for identity, answer in total.answers.items() if isinstance(answer, Guest)}

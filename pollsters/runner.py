@@ -1,0 +1,233 @@
+"""The protocols of pollsters, and the only loops that run them: all error policy is here.
+
+One failure never costs the rest. What fails is logged in one line for each pollster and counted under its
+name, so that the poll's receipt tells it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import logging
+import zlib
+from collections import Counter as Tally
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+
+from metering.counters import Counter, Meter
+from metering.errors import HypervisorAway, InstanceGone, PluginError, PollError
+from pollsters.compute.hypervisor import EVERYTHING, Host, Hypervisor, Instance, Statistic
+
+log = logging.getLogger(__name__)
+
+HYPERVISOR = "hypervisor"  # the error count of a host that could not be read at all
+
+Wants = Callable[[str], bool]  # whether a meter, by its name, is asked for
+P = TypeVar("P")
+
+
+class ComputePollster(Protocol):
+    """Reads some meters of one guest.
+
+    It may have ``needs: frozenset[Statistic]``, all that it asks the hypervisor for; without, everything is read.
+    """
+
+    @property
+    def meters(self) -> tuple[Meter, ...]: ...
+
+    def poll(self, instance: Instance, hypervisor: Hypervisor) -> Iterable[Counter]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a central pollster asks: the unit in which central work is shared out, and fails."""
+
+    service: str  # a service's type in the catalogue, such as volumev3
+    region: str | None = None
+    project: str | None = None  # only for services that are asked per project
+
+
+class CentralPollster(Protocol):
+    """Reads some meters of an OpenStack service."""
+
+    @property
+    def meters(self) -> tuple[Meter, ...]: ...
+
+    def places(self) -> Iterable[Place]:
+        """Everywhere it would have to ask; each worker asks for its share only."""
+
+    def poll(self, place: Place) -> Iterable[Counter]: ...
+
+
+@dataclass(slots=True)
+class Poll:
+    """What one poll gave."""
+
+    read_at: datetime
+    counters: list[Counter] = field(default_factory=list)
+    guests: int | None = None
+    errors: Tally[str] = field(default_factory=Tally)
+
+
+def check_compute(found: Mapping[str, Any]) -> dict[str, ComputePollster]:
+    """The compute plugins, by name, once each keeps the contract. Raises `PluginError`."""
+    for name, pollster in found.items():
+        _check(name, pollster, "poll", ("instance", "hypervisor"))
+        needs = getattr(pollster, "needs", EVERYTHING)
+        if not isinstance(needs, frozenset) or not needs <= EVERYTHING:
+            raise PluginError(f"{_named(name, pollster)}: 'needs' must be a frozenset of Statistic")
+    return dict(found)
+
+
+def check_central(found: Mapping[str, Any]) -> dict[str, CentralPollster]:
+    """The central plugins, by name, once each keeps the contract. Raises `PluginError`."""
+    for name, pollster in found.items():
+        _check(name, pollster, "poll", ("place",))
+        _check(name, pollster, "places", ())
+    return dict(found)
+
+
+def _check(name: str, pollster: Any, method: str, arguments: tuple[str, ...]) -> None:
+    meters = getattr(pollster, "meters", None)
+    if not isinstance(meters, tuple) or not meters or not all(isinstance(meter, Meter) for meter in meters):
+        raise PluginError(f"{_named(name, pollster)}: 'meters' must be a tuple of Meter, not empty")
+    try:
+        inspect.signature(getattr(pollster, method)).bind(*arguments)
+    except (AttributeError, TypeError) as exc:
+        raise PluginError(f"{_named(name, pollster)}: it needs {method}({', '.join(arguments)}): {exc}") from exc
+
+
+def _named(name: str, pollster: object) -> str:
+    return f"pollster {name!r} ({type(pollster).__module__}.{type(pollster).__qualname__})"
+
+
+def poll_compute(
+    host: Host, pollsters: Mapping[str, ComputePollster], wants: Wants, seconds: float, origin: str, now: datetime
+) -> Poll:
+    """Read the host once, in about ``seconds`` at most, and ask every pollster about every guest.
+
+    Counters that have none get the moment of the reading as their timestamp, and ``origin``.
+    A host that cannot be read gives a poll of no samples, at ``now``.
+    """
+    asked = _asked(pollsters, wants)
+    try:
+        reading = host.read(_needs(asked.values()), seconds)
+    except HypervisorAway as exc:
+        log.warning("nothing was read: %s", exc)
+        return Poll(now, errors=Tally({HYPERVISOR: 1}))
+    instances = reading.instances()
+    poll = Poll(reading.read_at, guests=len(instances), errors=Tally(reading.errors))
+    poll.counters = [
+        _stamped(counter, reading.read_at, origin)
+        for counter in _ask_all(instances, reading, asked, poll.errors)
+        if wants(counter.name)
+    ]
+    return poll
+
+
+def _ask_all(
+    instances: Sequence[Instance],
+    hypervisor: Hypervisor,
+    pollsters: Mapping[str, ComputePollster],
+    errors: Tally[str],
+) -> Iterator[Counter]:
+    """Every pollster about every instance; one failure never costs the rest."""
+    complaints = _Complaints(errors)
+    for instance in instances:
+        for name, pollster in pollsters.items():
+            try:
+                yield from _counters(pollster.poll(instance, hypervisor))
+            except InstanceGone:
+                log.debug("%s went away during the poll", instance.id)
+                break
+            except Exception as exc:  # noqa: BLE001 # a plugin is anybody's code: it costs itself only
+                complaints.add(name, instance.id, exc)
+    complaints.log()
+
+
+def poll_central(
+    pollsters: Mapping[str, CentralPollster],
+    wants: Wants,
+    takes: Callable[[Place], bool],
+    origin: Callable[[Place], str],
+    due: datetime,
+) -> Poll:
+    """Ask every pollster at every place that falls to this share of the work; counters get ``due`` as timestamp."""
+    poll = Poll(due)
+    complaints = _Complaints(poll.errors)
+    for name, pollster in _asked(pollsters, wants).items():
+        for place in _places(name, pollster, complaints):
+            if not takes(place):
+                continue
+            try:
+                for counter in _counters(pollster.poll(place)):
+                    if wants(counter.name):
+                        poll.counters.append(_stamped(counter, due, origin(place)))
+            except Exception as exc:  # noqa: BLE001 # a plugin is anybody's code: it costs itself only
+                complaints.add(name, f"{place.service} in {place.region}", exc)
+    complaints.log()
+    return poll
+
+
+def _places(name: str, pollster: CentralPollster, complaints: _Complaints) -> list[Place]:
+    try:
+        return list(pollster.places())
+    except Exception as exc:  # noqa: BLE001 # a plugin is anybody's code: it costs itself only
+        complaints.add(name, "its places", exc)
+        return []
+
+
+def share(place: Place, shards: int) -> int:
+    """Which share of the work a place falls to: the same in every process, for ever."""
+    return zlib.crc32(json.dumps([place.service, place.region, place.project]).encode()) % shards
+
+
+def origin_text(*parts: str | int | None) -> str:
+    """What a poll's readings come from, as one text: the same for the same poll."""
+    return json.dumps(["poll", *parts], separators=(",", ":"))
+
+
+class _Complaints:
+    """What failed, counted by pollster; one line for each at the end, so that a sick host does not flood its log."""
+
+    def __init__(self, errors: Tally[str]) -> None:
+        self._errors = errors
+        self._first: dict[str, tuple[str, Exception]] = {}
+        self._counts: Tally[str] = Tally()
+
+    def add(self, pollster: str, about: str, exc: Exception) -> None:
+        self._errors[pollster] += 1
+        self._counts[pollster] += 1
+        self._first.setdefault(pollster, (about, exc))
+
+    def log(self) -> None:
+        for name, (about, exc) in self._first.items():
+            # A PollError is foreseen, and says all; of a broken plugin the traceback is kept.
+            trace = None if isinstance(exc, PollError) else exc
+            log.warning("%s: %d readings failed, first of %s: %s", name, self._counts[name], about, exc, exc_info=trace)
+
+
+def _asked(pollsters: Mapping[str, P], wants: Wants) -> dict[str, P]:
+    """The pollsters of which at least one meter is asked for."""
+    return {
+        name: pollster
+        for name, pollster in pollsters.items()
+        if any(wants(meter.name) for meter in getattr(pollster, "meters", ()))
+    }
+
+
+def _needs(pollsters: Iterable[ComputePollster]) -> frozenset[Statistic]:
+    return frozenset().union(*(getattr(pollster, "needs", EVERYTHING) for pollster in pollsters))
+
+
+def _counters(yielded: Iterable[object]) -> Iterator[Counter]:
+    for counter in yielded:
+        if not isinstance(counter, Counter):
+            raise TypeError(f"it yielded {type(counter).__name__}, not a Counter")
+        yield counter
+
+
+def _stamped(counter: Counter, moment: datetime, origin: str) -> Counter:
+    return replace(counter, timestamp=counter.timestamp or moment, origin=counter.origin or origin)

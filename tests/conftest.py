@@ -1,0 +1,79 @@
+"""Real services for whoever asks: each fixture gives one that runs, also after a test that killed it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import pytest
+from django.db import connection, connections
+
+from embedded.services import Postgres, Redis
+from tests.libvirt_lab import LibvirtLab
+from tests.services import RabbitMQ
+from tests.stage import Stage
+
+_redis_databases = itertools.count(100)  # the lower ones are for whoever chooses a number
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(stage: Stage) -> None:
+    """Whoever wants the database (pytest-django's `db` and its like) finds PostgreSQL running."""
+    stage.postgres  # noqa: B018 # made, and started, by being asked for
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache(stage: Stage) -> None:
+    """Redis starts in no time, and the API keeps its cache there."""
+    stage.redis  # noqa: B018
+
+
+@pytest.fixture
+def postgres(stage: Stage) -> Iterator[Postgres]:
+    """The server, for a test to stop or kill. The database of the tests is Django's `test_metering`."""
+    if not stage.postgres.daemon.running:
+        stage.postgres.start()
+    pid = stage.postgres.daemon.pid
+    yield stage.postgres
+    if stage.postgres.daemon.pid != pid:  # the test started it again: Django's connection is to the old one
+        connections.close_all()
+
+
+@pytest.fixture
+def redis(stage: Stage) -> Redis:
+    if not stage.redis.daemon.running:
+        stage.redis.start()
+    return stage.redis
+
+
+@pytest.fixture
+def redis_url(redis: Redis) -> str:
+    """A broker URL whose database nobody used before."""
+    return redis.broker_url(next(_redis_databases))
+
+
+@pytest.fixture
+def rabbitmq(stage: Stage) -> RabbitMQ:
+    if not stage.rabbitmq.broker.running:
+        stage.rabbitmq.launch()
+    stage.rabbitmq.wait_ready()
+    return stage.rabbitmq
+
+
+@pytest.fixture
+def rabbitmq_url(rabbitmq: RabbitMQ) -> str:
+    """A broker URL whose virtual host nobody used before."""
+    return rabbitmq.vhost()
+
+
+@pytest.fixture
+def database_url(transactional_db: None, postgres: Postgres) -> str:
+    """Django's test database for other processes; what they leave there is removed after the test."""
+    return postgres.url(str(connection.settings_dict["NAME"]))
+
+
+@pytest.fixture
+def libvirt_lab(stage: Stage) -> LibvirtLab:
+    """A libvirt with no guests but those that the session's tests have defined."""
+    stage.libvirt_lab.wait_ready()
+    return stage.libvirt_lab

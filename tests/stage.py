@@ -1,0 +1,124 @@
+"""What stands before the first test: this process's settings, and services that start when they are wanted.
+
+A plugin of pytest's (see pyproject.toml), because Django's settings are read before any conftest.py.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import pytest
+
+from embedded.services import Postgres, Redis, free_port
+from tests.libvirt_lab import LibvirtLab
+from tests.services import RabbitMQ, make_postgres, make_redis
+
+SECRETS = "k1:the-first-secret-of-the-tests,k0:an-older-secret-of-the-tests"
+NODE = "test-host"
+
+
+@dataclass
+class Stage:
+    """The services of one test session, each made when it is first asked for."""
+
+    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="nephometer-tests-")))
+    postgres_port: int = field(default_factory=free_port)
+    redis_port: int = field(default_factory=free_port)
+    rabbitmq_port: int = field(default_factory=free_port)
+    closing: list[Callable[[], None]] = field(default_factory=list)
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What the test process is told: an operator's command, with every secret."""
+        return {
+            "DATABASE_URL": f"postgresql://metering@127.0.0.1:{self.postgres_port}/metering",
+            "METERING_BROKER_URL": f"amqp://guest:guest@127.0.0.1:{self.rabbitmq_port}//",
+            "METERING_CACHE_URL": f"redis://127.0.0.1:{self.redis_port}/0",
+            "METERING_SECRETS": SECRETS,
+            "METERING_NODE": NODE,
+            "METERING_SPOOL_DIR": str(self.folder / "spool"),
+            "METERING_LIBVIRT_URI": "test:///default",
+            "DJANGO_SECRET_KEY": "a key that protects nothing but the sessions of these tests",
+        }
+
+    @cached_property
+    def postgres(self) -> Postgres:
+        postgres = make_postgres(self._folder("postgres"), self.postgres_port)
+        self.closing.append(postgres.daemon.stop)
+        postgres.start()
+        return postgres
+
+    @cached_property
+    def redis(self) -> Redis:
+        redis = make_redis(self._folder("redis"), self.redis_port)
+        self.closing.append(redis.daemon.kill)
+        redis.start()
+        return redis
+
+    @cached_property
+    def rabbitmq(self) -> RabbitMQ:
+        """It needs seconds to start: launched here, waited for by whoever uses it."""
+        rabbitmq = RabbitMQ(self._folder("rabbitmq"), self.rabbitmq_port)
+        self.closing.append(rabbitmq.close)
+        rabbitmq.launch()
+        return rabbitmq
+
+    @cached_property
+    def libvirt_lab(self) -> LibvirtLab:
+        """It needs a second to start: launched here, waited for by whoever uses it."""
+        lab = LibvirtLab(self._folder("libvirt"))
+        self.closing.append(lab.close)
+        lab.launch()
+        return lab
+
+    def close(self) -> None:
+        while self.closing:
+            self.closing.pop()()
+        shutil.rmtree(self.folder)
+
+    def _folder(self, name: str) -> Path:
+        folder = self.folder / name
+        folder.mkdir()
+        return folder
+
+
+STAGE = pytest.StashKey[Stage]()
+# Fixtures behind which a service with a slow start stands: it starts while the first tests run.
+_SLOW = {"rabbitmq": {"rabbitmq", "rabbitmq_url", "amqp_url", "broker_url"}, "libvirt_lab": {"libvirt_lab"}}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None]:
+    """Before pytest-django loads the settings: forget the user's own, and put the session's in place."""
+    stage = early_config.stash[STAGE] = Stage()
+    for name in [name for name in os.environ if name.startswith(("METERING_", "DATABASE_URL", "DJANGO_"))]:
+        del os.environ[name]
+    os.environ.update(stage.settings)
+    return (yield)
+
+
+@pytest.hookimpl
+def pytest_collection_finish(session: pytest.Session) -> None:
+    if session.config.option.collectonly:
+        return
+    wanted = {name for item in session.items for name in getattr(item, "fixturenames", ())}
+    for service, fixtures in _SLOW.items():
+        if wanted & fixtures:
+            getattr(session.config.stash[STAGE], service)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if STAGE in config.stash:
+        config.stash[STAGE].close()
+
+
+@pytest.fixture(scope="session")
+def stage(pytestconfig: pytest.Config) -> Stage:
+    return pytestconfig.stash[STAGE]
