@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from kombu import Exchange, Queue
+
 from metering import environment, sources
 from metering.schedule import Aligned
 from metering.topology import CONTROL, CONTROL_QUEUE, DEAD, POLL, SAMPLES, SAMPLES_IN, is_redis, poll_queue
@@ -50,20 +52,21 @@ task_create_missing_queues = False  # a mistyped name raises instead of making a
 worker_detect_quorum_queues = not _plugin_host
 
 
-def _route(exchange: Any, **more: Any) -> dict[str, Any]:
+def _route(exchange: Exchange, on_redis: Exchange | Queue, **more: Any) -> dict[str, Any]:
     """By exchange and key, never by queue: a publisher then declares no queue, and needs no right to.
 
-    ``mandatory``: with confirms, an unbound key raises. Redis has no exchanges: its publishers declare them.
+    ``mandatory``: with confirms, an unbound key raises. Redis drops such a message without a word, and has no
+    rights to respect: there each publisher declares where its messages go.
     """
-    declare = [exchange] if is_redis(broker_url or "") else []
+    declare = [on_redis] if is_redis(broker_url or "") else []
     kind = {"exchange": exchange.name, "exchange_type": exchange.type, "declare": declare, "mandatory": True}
     return {**kind, **more}
 
 
 task_routes = {
-    "metering.record_samples": _route(SAMPLES_IN, routing_key="samples"),
-    "metering.*": _route(CONTROL, routing_key="control"),
-    "pollsters.*": _route(POLL),  # dispatch gives the node's name as the key
+    "metering.record_samples": _route(SAMPLES_IN, SAMPLES, routing_key="samples"),
+    "metering.*": _route(CONTROL, CONTROL_QUEUE, routing_key="control"),
+    "pollsters.*": _route(POLL, POLL),  # dispatch gives the node's name as the key
 }
 
 task_serializer = result_serializer = event_serializer = "json"

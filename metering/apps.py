@@ -10,3 +10,6 @@ class MeteringConfig(AppConfig):
 
     name = "metering"
     verbose_name = "Nephometer"
+
+    def ready(self) -> None:
+        from metering import checks  # noqa: F401, PLC0415 # they register themselves, once the settings are there

@@ -14,9 +14,14 @@ MOST_TEXT_BYTES = 1_300  # their UTF-8 form: two of them fit into one entry of a
 
 def timestamp_text(moment: datetime) -> str:
     """The one way we write a time: UTC, microseconds, ``+00:00``. Raises `BadCounter` for a naive one."""
+    if not isinstance(moment, datetime):
+        raise BadCounter(f"the timestamp is no datetime but {type(moment).__name__}")
     if moment.tzinfo is None:
         raise BadCounter(f"the timestamp {moment} has no time zone")
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+    try:
+        return moment.astimezone(UTC).isoformat(timespec="microseconds")
+    except OverflowError as exc:
+        raise BadCounter(f"the timestamp {moment} lies beyond the calendar") from exc
 
 
 def parse_timestamp(text: object) -> datetime:

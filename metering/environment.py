@@ -12,11 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from environ import FileAwareEnv
-from environ.compat import ImproperlyConfigured
+from environ.fileaware_mapping import FileAwareMapping
 
-from metering.errors import BadSetting
+from metering.bounds import check_text
+from metering.errors import BadSetting, MalformedMessage
 
 ROLES = ("compute", "central", "consumer", "samples", "control", "beat", "api")
 WITHOUT_DJANGO = (
@@ -76,6 +77,7 @@ class Environment:
     django_secret_key: str | None
     allowed_hosts: tuple[str, ...]
     https: bool
+    embedded: bool  # the processes of `make run`: its broker is Redis, and that is as it should be
 
     @property
     def publisher(self) -> str:
@@ -87,17 +89,24 @@ class _Reader:
     """One environment, asked by name; each answer is checked, and a refusal names the setting."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        class Env(FileAwareEnv):  # type: ignore[misc] # django-environ has no types
-            ENVIRON = type(FileAwareEnv.ENVIRON)(env=dict(environ))
-
-        self._env = Env()
+        # Not django-environ's Env: it takes a value that begins with $ for the name of another setting.
+        self._told = FileAwareMapping(env=dict(environ))
 
     def text(self, name: str, default: str | None = None) -> str | None:
         try:
-            value: str = self._env.str(name, default="")
-        except (OSError, ImproperlyConfigured) as exc:
+            value: str = self._told.get(name, "")
+        except (OSError, UnicodeDecodeError) as exc:
             raise BadSetting(f"{name}_FILE cannot be read: {exc}") from exc
         return value.strip() or default
+
+    def field(self, name: str, default: str | None = None) -> str | None:
+        """A text that will stand in samples."""
+        got = self.text(name, default)
+        try:
+            check_text(name, got, null=True)
+        except MalformedMessage as exc:
+            raise BadSetting(f"{exc}: it got {(got or '')[:40]!r}") from exc
+        return got
 
     def names(self, name: str) -> tuple[str, ...]:
         return tuple(part.strip() for part in (self.text(name) or "").split(",") if part.strip())
@@ -134,10 +143,18 @@ class _Reader:
 
 
 def _check_url(name: str, got: str, schemes: tuple[str, ...]) -> None:
-    scheme = got.partition("://")[0]
-    if "://" not in got or scheme not in schemes:
-        # The rest of a URL may hold a password: say the scheme only.
-        raise BadSetting(f"{name} must be a URL that starts with {' or '.join(schemes)}://, not {scheme[:20]!r}")
+    scheme, colon, _ = got.partition("://")
+    if scheme not in schemes or not colon:
+        # The rest of a URL may hold a password, as may a text that is none: say the scheme only.
+        seen = repr(scheme[:20]) if colon else "a text without a scheme"
+        raise BadSetting(f"{name} must be a URL that starts with {' or '.join(schemes)}://, not {seen}")
+    try:
+        parts = [urlsplit(url) for url in got.split(";")]  # kombu takes several brokers so
+        ports = [part.port for part in parts]
+    except ValueError:  # its text shows what it could not read
+        raise BadSetting(f"{name} has a host or a port that cannot be read ({scheme}://…)") from None
+    if schemes is DATABASES and not all(part.path.strip("/") for part in parts):
+        raise BadSetting(f"{name} names no database ({scheme}://{parts[0].hostname}:{ports[0]}/)")
 
 
 BROKERS = ("amqp", "amqps", "redis", "rediss", "redis+socket")
@@ -153,9 +170,9 @@ def _secrets(pairs: tuple[str, ...]) -> dict[str, bytes]:
         if not colon or not _KID.fullmatch(kid):
             raise BadSetting(f"METERING_SECRETS: entry {number} is not of the form kid:secret")
         if len(secret) < _SHORTEST_SECRET:
-            raise BadSetting(f"METERING_SECRETS: the secret of {kid!r} is shorter than {_SHORTEST_SECRET} characters")
+            raise BadSetting(f"METERING_SECRETS: entry {number} is shorter than {_SHORTEST_SECRET} characters")
         if kid in secrets:
-            raise BadSetting(f"METERING_SECRETS names {kid!r} twice")
+            raise BadSetting(f"METERING_SECRETS: entry {number} has the kid of another one")
         secrets[kid] = secret.encode()
     return secrets
 
@@ -182,12 +199,11 @@ def load(environ: Mapping[str, str]) -> Environment:
         raise BadSetting(f"METERING_NODE must be letters, digits, dots, dashes and underscores, not {node!r}")
     if role == "compute" and node == CENTRAL:
         raise BadSetting("METERING_NODE must not be 'central' on a compute host: the central workers have that name")
-    source = read.text("METERING_SOURCE") or "openstack"
     ceilometer_secrets = read.names("METERING_CEILOMETER_SECRETS")
     settings = Environment(
         role=role,
         node=node,
-        source=source,
+        source=read.field("METERING_SOURCE") or "openstack",
         sources_file=read.path("METERING_SOURCES_FILE"),
         broker_url=read.url("METERING_BROKER_URL", BROKERS),
         cache_url=read.url("METERING_CACHE_URL", CACHES),
@@ -197,7 +213,7 @@ def load(environ: Mapping[str, str]) -> Environment:
         node_key=_node_key(read.text("METERING_NODE_KEY")),
         signature=read.choice("METERING_SIGNATURE", "canonical", ("canonical", "ceilometer")) or "",
         ceilometer_secrets=ceilometer_secrets,
-        unowned=read.text("METERING_UNOWNED"),
+        unowned=read.field("METERING_UNOWNED"),
         plain_messages=read.flag("METERING_PLAIN_MESSAGES"),
         libvirt_uri=read.text("METERING_LIBVIRT_URI") or "qemu:///system",
         poll_interval=read.number("METERING_POLL_INTERVAL", 60, 1, 86_400),
@@ -212,6 +228,7 @@ def load(environ: Mapping[str, str]) -> Environment:
         django_secret_key=read.text("DJANGO_SECRET_KEY"),
         allowed_hosts=read.names("METERING_ALLOWED_HOSTS") or ("localhost", "127.0.0.1", "[::1]"),
         https=read.flag("METERING_HTTPS"),
+        embedded=read.flag("METERING_EMBEDDED"),
     )
     for url in settings.notification_urls:
         _check_url("METERING_NOTIFICATION_URLS", url, BROKERS)

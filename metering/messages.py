@@ -133,9 +133,8 @@ class _Packer:
             self.errors[counter.name if isinstance(counter.name, str) else "?"] += 1
             log.warning("no sample of %s for %s: %s", counter.name, counter.resource_id, exc)
             return
-        # Each character of a metadata text may need an escape once it is a text within JSON.
-        size = sum(len(value) for value in row if isinstance(value, str)) * 2 + 120
-        size += len(text) + text.count('"') + text.count("\\") if text not in self._chunk.metadata else 0
+        size = len(orjson.dumps(row)) + 4
+        size += len(orjson.dumps(text)) + 1 if text not in self._chunk.metadata else 0
         if len(self._chunk.rows) == MOST_SAMPLES or (self._chunk.rows and self._chunk.bytes + size > MOST_BYTES):
             self.flush()
         row[8] = self._chunk.metadata.setdefault(text, len(self._chunk.metadata))

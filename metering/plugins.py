@@ -41,6 +41,7 @@ class Plugin:
     reason: str | None
     meters: tuple[Meter, ...] = ()
     options: tuple[Option, ...] = ()
+    broken: bool = False  # off by no one's will
 
 
 def find(
@@ -76,21 +77,30 @@ def enabled(namespace: str, settings: Environment, environ: Mapping[str, str]) -
 
 def _load(point: EntryPoint, settings: Environment, environ: Mapping[str, str]) -> Plugin:
     package = point.dist.name if point.dist else "?"
-    target, reason, meters, options = None, None, (), ()
+    made = None
     try:
         made = point.load()
-        meters, options = tuple(getattr(made, "meters", ())), tuple(getattr(made, "options", ()))
-        reason = _fault(point, made)
-        if reason is None and point.name in settings.disabled_plugins:
-            reason = "named in METERING_DISABLED_PLUGINS"
-        if reason is None:
-            values = _values(options, environ)
-            target = made(values) if options else made()
-            reason = target.enabled(settings) if hasattr(target, "enabled") else None
+        target, reason = _made(point, made, settings, environ)
+        broken = False
     except Exception as exc:  # a plugin is anybody's code: it costs itself only
         log.exception("plugin %s of %s does not load", point.name, package)
-        reason = f"{type(exc).__name__}: {exc}"
-    return Plugin(point.name, point.group, package, None if reason else target, reason, meters, options)
+        target, reason, broken = None, f"{type(exc).__name__}: {exc}", True
+    meters, options = tuple(getattr(made, "meters", ())), tuple(getattr(made, "options", ()))
+    return Plugin(point.name, point.group, package, target, reason, meters, options, broken)
+
+
+def _made(
+    point: EntryPoint, made: Any, settings: Environment, environ: Mapping[str, str]
+) -> tuple[Any | None, str | None]:
+    """The constructed plugin, or None and why somebody wants it off. Raises `PluginError` for a broken contract."""
+    if fault := _fault(point, made):
+        raise PluginError(fault)
+    if point.name in settings.disabled_plugins:
+        return None, "named in METERING_DISABLED_PLUGINS"
+    options = tuple(getattr(made, "options", ()))
+    target = made(_values(options, environ)) if options else made()
+    reason = target.enabled(settings) if hasattr(target, "enabled") else None
+    return (None, reason) if reason else (target, None)
 
 
 def _fault(point: EntryPoint, made: Any) -> str | None:

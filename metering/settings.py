@@ -122,6 +122,7 @@ UNFOLD = {
     "SITE_TITLE": "Nephometer",
     "SITE_HEADER": "Nephometer",
     "SITE_SYMBOL": "cloud",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "/static/metering/favicon.svg"}],
     "DASHBOARD_CALLBACK": "metering.admin.dashboard.with_figures",
 }
 

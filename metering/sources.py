@@ -29,9 +29,13 @@ class Source:
     meters: tuple[str, ...] = ("*",)
     earlier: tuple[tuple[str, ...], ...] = ()  # the meters of the sources before this one
 
+    def matches(self, meter: str) -> bool:
+        """Whether its patterns name the meter, whoever reads it."""
+        return _matches(self.meters, meter)
+
     def wants(self, meter: str) -> bool:
         """Whether this source reads the meter."""
-        return _matches(self.meters, meter) and not any(_matches(meters, meter) for meters in self.earlier)
+        return self.matches(meter) and not any(_matches(meters, meter) for meters in self.earlier)
 
 
 @lru_cache(maxsize=4096)
@@ -51,7 +55,7 @@ def load(path: Path | None, interval: int) -> tuple[Source, ...]:
     if path is None:
         return (Source(DEFAULT, interval),)
     try:
-        read = yaml.safe_load(path.read_text())
+        read = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as exc:
         raise BadSetting(f"METERING_SOURCES_FILE {path}: {exc}") from exc
     entries = read.get("sources") if isinstance(read, dict) else None
@@ -77,8 +81,8 @@ def _faults(number: int, entry: Any) -> list[str]:
     label = f"source {number} ({entry.get('name')!r})"
     faults = [f"{label}: unknown key {key!r}" for key in entry if key not in ("name", "interval", "meters")]
     name = entry.get("name")
-    if not isinstance(name, str) or not name or len(name) > 200:
-        faults.append(f"source {number}: 'name' must be a text")
+    if not isinstance(name, str) or not name.strip() or not name.isprintable() or len(name) > 200:
+        faults.append(f"source {number}: 'name' must be a text of at most 200 characters, all printable")
     interval = entry.get("interval", 1)
     if isinstance(interval, bool) or not isinstance(interval, int) or not 1 <= interval <= 86_400:
         faults.append(f"{label}: 'interval' must be seconds, from 1 to 86400")

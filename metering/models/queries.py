@@ -11,6 +11,7 @@ from django.db import models
 from django.db.models import Exists, Min, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
 
+from metering.identity import EPOCH, prefix_of
 from metering.models.access import Caller
 from metering.models.questions import Question, Scalar, Window, metadata_condition
 from metering.models.statistics import Figure, Statistics, add_up
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 Row = TypeVar("Row", bound=models.Model)
 
 _BEFORE_ALL = datetime(1, 1, 1, tzinfo=UTC)
-_LAST_MILLISECOND = 253_402_300_799_999  # of the year 9999
+_LAST_MILLISECOND = 253_402_300_799_998  # but one of the year 9999: a foreign id says any time
 
 
 class VisibleQuerySet(models.QuerySet[Row]):
@@ -151,9 +152,8 @@ class SampleQuerySet(VisibleQuerySet["Sample"]):
         """The sample of this id: one of ours says its time and series, a foreign one is looked up."""
         from metering.models.ledger import ForeignId, Series  # noqa: PLC0415  # they name this class
 
-        number = message_id.int
-        moment = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=min(number >> 80, _LAST_MILLISECOND))
-        tag = ((number >> 64) & 0xFFF) << 20 | (number >> 42) & 0xFFFFF
+        milliseconds, tag = divmod(prefix_of(message_id.int), 1 << 32)
+        moment = EPOCH + timedelta(milliseconds=min(milliseconds, _LAST_MILLISECOND))
         ours = Q(
             ts__gte=moment,
             ts__lt=moment + timedelta(milliseconds=1),

@@ -16,9 +16,9 @@ from metering.store import keys, partitions, quarantine, receipts, resources
 
 Cursor = Any  # Django's wrapper, which hands COPY through to psycopg2's
 
-_COLUMNS = "series_id, ts, message_id, volume, recorded_at, metadata_id, signer_id, signature"
+COLUMNS = "series_id, ts, message_id, volume, recorded_at, metadata_id, signer_id, signature"
 _TYPES = ("bigint", "timestamptz", "uuid", "float8", "timestamptz", "bigint", "bigint", "bytea")
-_Row = tuple[int, str, str, str, str, int, int, str]  # of _COLUMNS, as COPY's text
+_Row = tuple[int, str, str, str, str, int, int, str]  # of COLUMNS, as COPY's text
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +78,11 @@ def _insert(cursor: Cursor, rows: Sequence[_Row]) -> int:
     )
     try:
         with transaction.atomic(), connection.wrap_database_errors:  # Django translates no errors of COPY by itself
-            cursor.copy_expert(f"COPY sample ({_COLUMNS}) FROM STDIN", io.StringIO(lines))
+            cursor.copy_expert(f"COPY sample ({COLUMNS}) FROM STDIN", io.StringIO(lines))
     except IntegrityError as exc:
         if not isinstance(exc.__cause__, UniqueViolation):
             raise
-        return _insert_missing(cursor, "sample", _COLUMNS, _TYPES, rows)
+        return _insert_missing(cursor, "sample", COLUMNS, _TYPES, rows)
     return len(rows)
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 from datetime import UTC, datetime
 
-from metering import environment, sources
+from metering import sources
 from metering.celery import app
 from metering.dispatching import Orders, dispatch_slot
 from metering.store import dead_letters, quarantine
-from metering.tasks.intake import LedgerTask, keeping_folder
+from metering.tasks.intake import LedgerTask, keeping_folder, settings
 
 log = logging.getLogger(__name__)
 
@@ -21,12 +20,12 @@ def dispatch(source: str) -> None:
 
     Safe to run again, and from two beats: a slot is expected once.
     """
-    settings = environment.load(os.environ)
-    known = {entry.name: entry for entry in sources.load(settings.sources_file, settings.poll_interval)}
+    told = settings()
+    known = {entry.name: entry for entry in sources.load(told.sources_file, told.poll_interval)}
     if source not in known:
         log.error("beat asks for the source %r, which METERING_SOURCES_FILE does not name here", source)
         return
-    dispatch_slot(known[source], Orders(app), settings.central_shards, datetime.now(UTC))
+    dispatch_slot(known[source], Orders(app), told.central_shards, datetime.now(UTC))
 
 
 @app.task(name="metering.drain_dead", base=LedgerTask, Request="metering.tasks.intake:PlainRequest")

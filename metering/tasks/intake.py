@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,22 @@ from django.db import connection
 from kombu import Message
 
 from metering import environment
+from metering.environment import Environment
 from metering.store import quarantine
 from metering.store.quarantine import Kept
 
 log = logging.getLogger(__name__)
 
 
+@cache
+def settings() -> Environment:
+    """What the worker was told, read once."""
+    return environment.load(os.environ)
+
+
 def keeping_folder() -> Path:
     """Where this process keeps what was refused while the database is away."""
-    return environment.load(os.environ).spool_dir / "quarantine"
+    return settings().spool_dir / "quarantine"
 
 
 class PlainRequest(Request):
@@ -82,6 +90,7 @@ class LedgerTask(Task):  # type: ignore[type-arg] # Celery's own class is not ge
         kind, body = ("batch", text.encode("utf-8", "surrogatepass")) if text else ("message", _bytes([args, kwargs]))
         details = {"task": self.name, "traceback": str(einfo.traceback)[-4_000:] if einfo else ""}
         quarantine.keep(Kept(kind, body, f"{type(exc).__name__}: {exc}", details=details), keeping_folder())
+        connection.close()  # after a time limit this runs in the parent, whose children must not inherit one
 
 
 def _bytes(value: Any) -> bytes:

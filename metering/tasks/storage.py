@@ -12,7 +12,7 @@ from functools import cache
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
-from metering import environment, messages, plain, plugins
+from metering import messages, plain, plugins
 from metering.celery import app
 from metering.errors import MalformedBatch, StoreAway
 from metering.models import Node
@@ -21,13 +21,12 @@ from metering.sifting import Refused, Rules, Sifted, Sifter, repacked
 from metering.signing import Keyring
 from metering.store import quarantine, writing
 from metering.store.quarantine import Kept
-from metering.tasks.intake import LedgerTask, keeping_folder
+from metering.tasks.intake import LedgerTask, keeping_folder, settings
 
 log = logging.getLogger(__name__)
 
 # SQLSTATE classes of what passes: connection, rollback (a deadlock), resources (a full disk), locks, operator's stop.
 PASSING = ("08", "40", "53", "55", "57")
-PARKED_SECONDS = 60
 
 
 @app.task(name=RECORD_SAMPLES, base=LedgerTask, Request="metering.tasks.intake:PlainRequest")
@@ -37,21 +36,22 @@ def record_samples(batch: str) -> None:
     Safe to run again: a known sample is ignored. A bad sample goes to quarantine, alone, with its reason.
     A database that is away is waited for; then the batch is parked: published anew, for later, and confirmed.
     """
-    settings = environment.load(os.environ)
+    patience = settings().patience_seconds
     try:
-        sifted = _patiently(batch, settings.patience_seconds)
+        sifted = _patiently(batch, patience)
+        quarantine.load_kept(keeping_folder())  # what was refused while the database was away
     except StoreAway as exc:
-        log.error("the database is away (%s): a batch is parked for %d s", exc, PARKED_SECONDS)
+        log.error("the database is away (%s): a batch is parked for %d s", exc, patience)
         app.send_task(
             RECORD_SAMPLES,
             (batch,),
-            countdown=PARKED_SECONDS,
+            countdown=patience,
             timeout=CONFIRM_SECONDS,
             confirm_timeout=CONFIRM_SECONDS,
         )
         return
-    if settings.plain_messages:
-        plain.publish(app, sifted.genuine, settings)
+    if settings().plain_messages:
+        plain.publish(app, sifted.genuine, settings())
 
 
 def record(batch: str, sifter: Sifter) -> Sifted:
@@ -83,14 +83,14 @@ def passes(exc: Exception) -> bool:
 @cache
 def sifter() -> Sifter:
     """What this worker believes, by its settings and by the plugins that are installed with it."""
-    settings = environment.load(os.environ)
+    told = settings()
     return Sifter(
         Rules(
-            keyring=Keyring(settings.secrets),
-            ceilometer_secrets=settings.ceilometer_secrets,
-            oldest=timedelta(days=settings.retention_days) if settings.retention_days else None,
-            ahead=timedelta(seconds=settings.ahead_seconds),
-            not_from_compute=plugins.not_from_compute(settings, os.environ),
+            keyring=Keyring(told.secrets),
+            ceilometer_secrets=told.ceilometer_secrets,
+            oldest=timedelta(days=told.retention_days) if told.retention_days else None,
+            ahead=timedelta(seconds=told.ahead_seconds),
+            not_from_compute=plugins.not_from_compute(told, os.environ),
         )
     )
 

@@ -1,0 +1,69 @@
+"""``make bench``: measure, print with the method, and write var/bench.json.
+
+Figures are of this machine at this moment; ratios are of two things measured in turn in one run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import tempfile
+from pathlib import Path
+
+from embedded.services import Postgres, free_port
+from tests.services import the_only
+
+ROOT = Path(__file__).parents[2]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--batches", type=int, default=60, help="of 1,000 samples, in each round (default 60)")
+    parser.add_argument("--rounds", type=int, default=5, help="the median of which counts (default 5)")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="nephometer-bench-") as name:
+        folder = Path(name)
+        programs = the_only("postgresql/*/bin/postgres", "postgresql").parent
+        # As it is installed, synchronised to disk: what is counted is committed.
+        postgres = Postgres(programs, folder / "data", folder, folder / "log", free_port(), ())
+        postgres.start()
+        try:
+            figures = _measure(postgres, folder, asked.batches, asked.rounds)
+        finally:
+            postgres.daemon.stop()
+    print(
+        f"on {platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    )
+    for figure, value in figures.items():
+        print(f"{figure:32} {value:>14,.3f}" if value < 100 else f"{figure:32} {value:>14,.0f}")
+    report = ROOT / "var" / "bench.json"
+    report.parent.mkdir(exist_ok=True)
+    report.write_text(json.dumps(figures, indent=1) + "\n")
+    print(f"written to {report.relative_to(ROOT)}")
+
+
+def _measure(postgres: Postgres, folder: Path, batches: int, rounds: int) -> dict[str, float]:
+    os.environ.update(
+        METERING_ROLE="samples",
+        METERING_BROKER_URL="amqp://nobody@127.0.0.1:1//",  # named, never spoken to
+        METERING_SECRETS="bench:a secret of this run alone",
+        METERING_SPOOL_DIR=str(folder / "spool"),
+        DATABASE_URL=postgres.url("postgres"),
+    )
+    import django
+
+    import metering.celery  # noqa: F401 # the application, before Django is set up by it
+
+    django.setup()
+    from django.core.management import call_command
+
+    from tests.bench import ledger
+
+    call_command("migrate", verbosity=0)
+    return ledger.measure(batches, rounds)
+
+
+if __name__ == "__main__":
+    main()
