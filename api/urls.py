@@ -1,1 +1,31 @@
-urlpatterns: list[object] = []
+"""Where everything is. Each address answers with and without a slash at its end, and redirects nowhere."""
+
+from __future__ import annotations
+
+from django.urls import URLPattern, re_path
+from rest_framework.views import APIView
+
+from api.views.meters import MetersView, MeterView
+from api.views.resources import ResourcesView, ResourceView
+from api.views.root import NothingHere, VersionsView
+from api.views.samples import SamplesView, SampleView
+from api.views.statistics import StatisticsView
+
+METER = r"(?P<name>[^/]+)"  # any character but a slash
+
+
+def _v2(address: str, view: type[APIView], name: str) -> URLPattern:
+    return re_path(rf"^v2/{address}/?\Z", view.as_view(), name=name)
+
+
+urlpatterns = [
+    re_path(r"^\Z", VersionsView.as_view(), name="versions"),
+    _v2("meters", MetersView, "meters"),
+    _v2(f"meters/{METER}", MeterView, "meter"),
+    _v2(f"meters/{METER}/statistics", StatisticsView, "statistics"),
+    _v2("samples", SamplesView, "samples"),
+    _v2("samples/(?P<message_id>[^/]+)", SampleView, "sample"),
+    _v2("resources", ResourcesView, "resources"),
+    _v2(r"resources/(?P<resource_id>(?s:.+?))", ResourceView, "resource"),
+    re_path(r"", NothingHere.as_view()),
+]

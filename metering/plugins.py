@@ -6,13 +6,15 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import Any, TypeVar
 
 from metering.counters import Meter
 from metering.environment import Environment
 from metering.errors import PluginError
 
 log = logging.getLogger(__name__)
+
+Kind = TypeVar("Kind")
 
 COMPUTE = "metering.poll.compute"
 CENTRAL = "metering.poll.central"
@@ -52,7 +54,7 @@ def find(
 ) -> list[Plugin]:
     """Every installed plugin of a namespace, by name. A broken one is off, with its reason.
 
-    Raises `PluginError` when two enabled pollsters of one namespace claim one meter.
+    Raises `PluginError` when two enabled plugins have one name, or two pollsters claim one meter.
     """
     plugins = load(namespace, settings, environ, points)
     check_claims(plugins)
@@ -85,8 +87,13 @@ def _load(point: EntryPoint, settings: Environment, environ: Mapping[str, str]) 
     except Exception as exc:  # a plugin is anybody's code: it costs itself only
         log.exception("plugin %s of %s does not load", point.name, package)
         target, reason, broken = None, f"{type(exc).__name__}: {exc}", True
-    meters, options = tuple(getattr(made, "meters", ())), tuple(getattr(made, "options", ()))
+    meters, options = _those(Meter, getattr(made, "meters", ())), _those(Option, getattr(made, "options", ()))
     return Plugin(point.name, point.group, package, target, reason, meters, options, broken)
+
+
+def _those(kind: type[Kind], named: Any) -> tuple[Kind, ...]:
+    """What a plugin, which may be broken, names of one kind."""
+    return tuple(item for item in named if isinstance(item, kind)) if isinstance(named, tuple) else ()
 
 
 def _made(
@@ -97,7 +104,7 @@ def _made(
         raise PluginError(fault)
     if point.name in settings.disabled_plugins:
         return None, "named in METERING_DISABLED_PLUGINS"
-    options = tuple(getattr(made, "options", ()))
+    options = getattr(made, "options", ())
     target = made(_values(options, environ)) if options else made()
     reason = target.enabled(settings) if hasattr(target, "enabled") else None
     return (None, reason) if reason else (target, None)
@@ -113,6 +120,9 @@ def _fault(point: EntryPoint, made: Any) -> str | None:
         return "its 'meters' must be a tuple of Meter"
     if point.group == COLLECTOR and not isinstance(getattr(made, "exchange", None), str):
         return "its 'exchange' must be the name of one"
+    options = getattr(made, "options", ())
+    if not isinstance(options, tuple) or not all(isinstance(option, Option) for option in options):
+        return "its 'options' must be a tuple of Option"
     return None
 
 
@@ -125,10 +135,14 @@ def _values(options: tuple[Option, ...], environ: Mapping[str, str]) -> dict[str
 
 
 def check_claims(plugins: Iterable[Plugin]) -> None:
-    """Raises `PluginError` when two enabled pollsters of one namespace claim one meter."""
+    """Raises `PluginError` when two enabled plugins have one name, or two pollsters claim one meter."""
+    names: set[str] = set()
     claims: dict[str, str] = {}
-    for plugin in plugins:
-        for meter in plugin.meters if plugin.target is not None and plugin.namespace != COLLECTOR else ():
+    for plugin in (plugin for plugin in plugins if plugin.target is not None):
+        if plugin.name in names:
+            raise PluginError(f"{plugin.namespace}: two plugins are named {plugin.name!r}")
+        names.add(plugin.name)
+        for meter in plugin.meters if plugin.namespace != COLLECTOR else ():
             other = claims.setdefault(meter.name, plugin.name)
             if other != plugin.name:
                 raise PluginError(

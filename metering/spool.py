@@ -7,19 +7,26 @@ confirmed. So a crash or a broker that is away repeats bytes, never a reading.
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypedDict
 from urllib.parse import quote
 
 log = logging.getLogger(__name__)
 
 Key = tuple[str, int, int]  # polling source, slot, shard
+_LONGEST_NAME = 150  # characters: file systems take 255 bytes
 _REMEMBERED = 10_000  # polls in the done-log: hours of them, at any interval
+
+
+class _Kept(TypedDict):
+    samples: int
+    batches: list[str]
 
 
 class Spool:
@@ -39,7 +46,8 @@ class Spool:
 
     def write(self, key: Key, batches: list[str], samples: int) -> None:
         """Keep a poll's signed batches, durably; the oldest polls make room for it when the spool is full."""
-        body = json.dumps({"samples": samples, "batches": batches})
+        kept: _Kept = {"samples": samples, "batches": batches}
+        body = json.dumps(kept)
         with self._locked():
             self._make_room(len(body))
             _write_durably(self._file(key), body)
@@ -49,7 +57,10 @@ class Spool:
         sent = 0
         with self._locked():
             for file in self._polls():
-                for batch in json.loads(file.read_text())["batches"]:
+                kept = self._read(file)
+                if kept is None:
+                    continue
+                for batch in kept["batches"]:
                     send(batch)
                 self._remember(file.stem)
                 file.unlink()
@@ -65,6 +76,22 @@ class Spool:
             return {}
         return dropped
 
+    def _read(self, file: Path) -> _Kept | None:
+        """A kept poll. One that a bad disk has spoilt is set aside, so that it does not stop the others."""
+        try:
+            kept: _Kept = json.loads(file.read_text())
+        except ValueError as exc:
+            self._count_dropped(0)
+            file.rename(file.with_suffix(".broken"))
+            log.error("the poll %s cannot be read and is set aside: %s", file.stem, exc)
+            return None
+        return kept
+
+    def _count_dropped(self, samples: int) -> None:
+        dropped = self.dropped
+        counts = {"polls": dropped.get("polls", 0) + 1, "samples": dropped.get("samples", 0) + samples}
+        _write_durably(self._dropped_file, json.dumps(counts))
+
     def _make_room(self, needed: int) -> None:
         polls = self._polls()
         held = sum(file.stat().st_size for file in polls)
@@ -72,12 +99,12 @@ class Spool:
             if held + needed <= self._limit:
                 return
             held -= file.stat().st_size
-            samples = json.loads(file.read_text())["samples"]
-            dropped = self.dropped
-            counts = {"polls": dropped.get("polls", 0) + 1, "samples": dropped.get("samples", 0) + samples}
-            _write_durably(self._dropped_file, json.dumps(counts))
+            kept = self._read(file)
+            if kept is None:
+                continue
+            self._count_dropped(kept["samples"])
             file.unlink()
-            log.error("the spool is full: %s with %d samples was dropped", file.stem, samples)
+            log.error("the spool is full: %s with %d samples was dropped", file.stem, kept["samples"])
 
     def _polls(self) -> list[Path]:
         """The kept polls, oldest first."""
@@ -85,7 +112,10 @@ class Spool:
 
     def _name(self, key: Key) -> str:
         source, slot, shard = key
-        return f"{slot}-{shard}-{quote(source, safe='')}"
+        name = quote(source, safe="")
+        if len(name) > _LONGEST_NAME:
+            name = hashlib.sha256(source.encode()).hexdigest()
+        return f"{slot}-{shard}-{name}"
 
     def _file(self, key: Key) -> Path:
         return self._directory / f"{self._name(key)}.poll"
@@ -94,11 +124,12 @@ class Spool:
         return self._done_log.read_text().splitlines() if self._done_log.exists() else []
 
     def _remember(self, name: str) -> None:
-        names = self._done()
+        text = self._done_log.read_text() if self._done_log.exists() else ""
+        names, whole = text.splitlines(), text.endswith("\n") or not text  # a full disk may have torn the last line
         if len(names) >= 2 * _REMEMBERED:
             _write_durably(self._done_log, "".join(f"{name}\n" for name in names[-_REMEMBERED:]))
         with self._done_log.open("a") as done_log:
-            done_log.write(f"{name}\n")
+            done_log.write(f"{name}\n" if whole else f"\n{name}\n")
             done_log.flush()
             os.fsync(done_log.fileno())
 

@@ -19,6 +19,9 @@ class Caller:
     project_id: str | None
     is_admin: bool = False
 
+    def __str__(self) -> str:
+        return self.user_id or self.project_id or "admin"
+
     @property
     def is_authenticated(self) -> bool:
         return True

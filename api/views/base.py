@@ -1,0 +1,55 @@
+"""What all views share: who calls, with which parameters, and in which shape they refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, ClassVar, cast
+
+from rest_framework.exceptions import NotFound
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
+from rest_framework.views import APIView
+
+from api.arguments import Arguments
+from metering.models import Caller
+
+LIMIT = 100  # rows of a listing that asks for no number
+
+
+class ApiView(APIView):
+    """Any view of the API."""
+
+    @property
+    def allowed_methods(self) -> list[str]:
+        """What the Allow header says; the original's never named HEAD and OPTIONS."""
+        return [method for method in super().allowed_methods if method not in ("HEAD", "OPTIONS")]
+
+
+class LedgerView(ApiView):
+    """A view on what is stored, for a caller who is known. ``known`` are the parameters it takes."""
+
+    known: ClassVar[frozenset[str]] = frozenset()
+
+    @property
+    def caller(self) -> Caller:
+        return cast("Caller", self.request.user)
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        if "\0" in request.path:
+            raise NotFound("Nothing has a NUL in its name")  # and PostgreSQL would not even look
+
+    def arguments(self) -> Arguments:
+        """The request's parameters. Raises a 400 for one that this view does not take."""
+        return Arguments.of(self.request, self.known)
+
+
+def listing(serializer: type[BaseSerializer[Any]], rows: Iterable[Any], **context: Any) -> Response:
+    """All these rows, each in the serializer's form."""
+    return Response(serializer(rows, many=True, context=context).data)
+
+
+def base_url(request: Request) -> str:
+    """Scheme, host and prefix that this service was called by, without a slash at the end."""
+    return f"{request.scheme}://{request.get_host()}{request.META['SCRIPT_NAME']}".rstrip("/")

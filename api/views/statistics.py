@@ -1,0 +1,84 @@
+"""``/v2/meters/{name}/statistics``: what a meter's samples add up to."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from itertools import zip_longest
+
+from django.db import DataError
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from api import filters
+from api.arguments import Arguments
+from api.errors import Fault, not_supported, unknown_argument
+from api.serializers import StatisticsSerializer
+from api.views.base import LedgerView, listing
+from metering.models import Sample
+from metering.models.statistics import COUNTABLE, FUNCTIONS, GROUPS, STANDARD, Figure
+
+
+class StatisticsView(LedgerView):
+    """Figures of one meter's samples, by unit, group and period of time."""
+
+    known = filters.ARGUMENTS | {"period", "groupby", "aggregate.func", "aggregate.param"}
+
+    def get(self, request: Request, name: str) -> Response:
+        arguments = self.arguments()
+        question = filters.read_query(arguments, filters.SAMPLE_FIELDS, self.caller).question.of_meter(name)
+        period = _period(arguments)
+        selected = _figures(arguments)
+        samples = Sample.objects.visible_to(self.caller).matching(question)
+        try:
+            rows = samples.statistics(
+                selected or [Figure(function) for function in STANDARD],
+                group_by=_groups(arguments),
+                period=period,
+                start=question.window.lower,
+            )
+        except OverflowError as exc:
+            raise _too_long(period, exc) from exc
+        except DataError as exc:
+            raise Fault("The volumes are too large to be added up") from exc
+        return listing(StatisticsSerializer, rows, period=period, window=question.window, selected=bool(selected))
+
+
+def _period(arguments: Arguments) -> int:
+    period = arguments.integer("period", 0)
+    if period < 0:
+        raise Fault("Period must be positive.")
+    try:
+        timedelta(seconds=period)
+    except OverflowError as exc:
+        raise _too_long(period, exc) from exc
+    return period
+
+
+def _too_long(period: int, exc: OverflowError) -> Fault:
+    return Fault(f"Invalid period {period}: {exc}")
+
+
+def _groups(arguments: Arguments) -> list[str]:
+    groups = list(dict.fromkeys(arguments.all("groupby")))
+    for group in groups:
+        if group not in GROUPS:
+            raise unknown_argument(group, "Invalid groupby fields")
+    return groups
+
+
+def _figures(arguments: Arguments) -> list[Figure]:
+    """The functions asked for; the parameters belong to the first of them, by place."""
+    functions, params = arguments.all("aggregate.func"), arguments.all("aggregate.param")
+    if len(params) > len(functions):
+        raise unknown_argument("aggregate.param", "there are more of them than of aggregate.func")
+    return list(dict.fromkeys(_figure(function, param) for function, param in zip_longest(functions, params)))
+
+
+def _figure(function: str, param: str | None) -> Figure:
+    if function == "cardinality":
+        if param not in COUNTABLE:
+            raise Fault(f"Bad aggregate: cardinality.{param or None}")
+        return Figure(function, param)
+    if function not in FUNCTIONS:
+        raise not_supported(f"Selectable aggregate function {function}")
+    return Figure(function)
