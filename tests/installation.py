@@ -110,7 +110,7 @@ class Installation:
 
     def _daemon(self, role: str, told: Mapping[str, str]) -> Daemon:
         [program] = [p for p in programs(NODE, self.folder, f"127.0.0.1:{self.port}") if p.role == role]
-        environ = environment_of(role, self.settings, self.folder) | told
+        environ = {**environment_of(role, self.settings, self.folder), **told}
         seen = len(self.log(role))
         # Not tied to us twice: the fixture ends every process group that it started.
         daemon = Daemon(role, tied(program.command, signal.SIGKILL), self._log(role), self._ready(role, seen), environ)
