@@ -60,6 +60,7 @@ class Installation:
             "METERING_LIBVIRT_URI": "test:///default",
             "METERING_POLL_INTERVAL": "1",
             "METERING_CENTRAL_SHARDS": "2",
+            "METERING_RETENTION_DAYS": "0",  # recorded notifications grow old
             **keys.make(self.folder / "secrets.env", outer),
             **self.told,
         }

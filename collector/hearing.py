@@ -1,0 +1,119 @@
+"""A body, heard: what the listeners make of it, and what went wrong. Knows no broker; used by consumer and replay."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from collector.index import Index, Subscription
+from collector.notification import Notification, decode, event_type_of, parse
+from metering.bounds import check_series, check_volume
+from metering.counters import Counter
+from metering.errors import BadCounter, MalformedNotification
+from metering.identity import EPOCH
+from metering.signing import canonical_metadata
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a notification, or a listener's part of it, could not be used."""
+
+    reason: str  # one line; names the listener when it was one
+    error: str  # the traceback's last line
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What became of one body."""
+
+    event_type: str | None = None  # None: not even that could be read
+    message_id: str | None = None  # None: nobody wants it, or it is malformed
+    counters: tuple[Counter, ...] = ()
+    failures: tuple[Failure, ...] = ()
+
+
+def hear(body: bytes | str, exchange: str, index: Index) -> Heard:
+    """Let every listener that wants this notification make its counters. Raises nothing that a body can cause."""
+    try:
+        message = decode(body)
+    except MalformedNotification as exc:
+        return malformed(exc)
+    return hear_message(message, exchange, index)
+
+
+def hear_message(message: Mapping[str, Any], exchange: str, index: Index) -> Heard:
+    """The same, for what is decoded already."""
+    event_type = None
+    try:
+        event_type = event_type_of(message)
+        listeners = index.find(exchange, event_type)
+        if not listeners:
+            return Heard(event_type)
+        notification = parse(message)
+    except MalformedNotification as exc:
+        return malformed(exc, event_type)
+    return _ask(listeners, notification)
+
+
+def malformed(exc: Exception, event_type: str | None = None) -> Heard:
+    """What becomes of a body that cannot be read."""
+    return Heard(event_type, failures=(Failure(f"malformed: {exc}", _last_line(exc)),))
+
+
+def _ask(listeners: Iterable[Subscription], notification: Notification) -> Heard:
+    counters: list[Counter] = []
+    failures: list[Failure] = []
+    for subscription in listeners:
+        try:
+            # All of a listener's counters or none: half of them would look like the whole.
+            counters += list(_counters(subscription, notification))
+        except Exception as exc:  # a listener is anybody's code: it costs itself only
+            log.warning(
+                "listener %s failed on %s %s",
+                subscription.name, notification.event_type, notification.message_id, exc_info=True,
+            )  # fmt: skip
+            failures.append(Failure(f"listener {subscription.name} failed", _last_line(exc)))
+    return Heard(notification.event_type, notification.message_id, tuple(counters), tuple(failures))
+
+
+def _counters(subscription: Subscription, notification: Notification) -> Iterator[Counter]:
+    """A listener's counters, with the notification's time and origin where it left them out."""
+    checked: list[Mapping[str, Any]] = []
+    for made in subscription.listener.counters(notification):
+        if not isinstance(made, Counter):
+            raise BadCounter(f"it yielded a {type(made).__name__} instead of a Counter")
+        counter = _completed(made, notification)
+        _check(counter, checked)
+        yield counter
+
+
+def _completed(counter: Counter, notification: Notification) -> Counter:
+    if counter.timestamp is not None and counter.origin is not None:
+        return counter
+    return replace(
+        counter,
+        timestamp=counter.timestamp or notification.timestamp,
+        origin=counter.origin or notification.message_id,
+    )
+
+
+def _check(counter: Counter, checked: list[Mapping[str, Any]]) -> None:
+    """Raise `MeteringError` for what could not become a sample: here its notification is still at hand, and is kept."""
+    check_series(
+        counter.name, counter.type, counter.unit, counter.user_id, counter.project_id, counter.resource_id
+    )  # fmt: skip
+    check_volume(counter.volume)
+    if counter.timestamp is None or counter.timestamp < EPOCH:
+        raise BadCounter(f"its time {counter.timestamp} lies before 1970")
+    if not any(counter.resource_metadata is known for known in checked):
+        canonical_metadata(counter.resource_metadata)
+        checked.append(counter.resource_metadata)
+
+
+def _last_line(exc: BaseException) -> str:
+    return traceback.format_exception_only(exc)[-1].strip().splitlines()[-1]

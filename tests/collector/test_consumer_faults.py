@@ -1,0 +1,141 @@
+"""When a broker, an exchange or a queue is not there: what was said is kept, and comes out later."""
+
+from __future__ import annotations
+
+from kombu import Connection
+
+from collector.bus import queue_of
+from collector.consumer import PREFETCH
+from embedded.services import Redis
+from tests.collector.bodies import enveloped, recorded
+from tests.collector.conftest import Start
+from tests.collector.line import (
+    OurBus,
+    Services,
+    bytes_of,
+    channel_of,
+    eventually,
+    reads,
+    volumes,
+)
+from tests.services import RabbitMQ
+
+
+def test_nothing_is_acknowledged_while_nobody_takes_our_samples(amqp_url: str, start: Start) -> None:
+    ours, services = OurBus(amqp_url), Services(amqp_url)
+    running = start(amqp_url, amqp_url)
+    assert reads(running, "cinder")
+
+    services.say("cinder", *volumes(PREFETCH + 50))
+    assert eventually(lambda: services.waiting("cinder") == 50)  # no more than the prefetch is taken
+    assert running.acknowledged == 0
+
+    ours.listen()
+    assert eventually(lambda: running.acknowledged == PREFETCH + 50)
+    assert len({sample["message_id"] for sample in ours.samples()}) == 2 * (PREFETCH + 50)
+
+
+def test_our_broker_may_die_and_come_back(amqp_url: str, redis_url: str, redis: Redis, start: Start) -> None:
+    ours, services = OurBus(redis_url), Services(amqp_url)
+    ours.listen()
+    running = start(amqp_url, redis_url)
+    assert reads(running, "cinder")
+    services.say("cinder", *volumes(1))
+    assert eventually(lambda: running.acknowledged == 1)
+
+    redis.daemon.kill()
+    services.say("cinder", *volumes(40))
+    assert eventually(lambda: services.waiting("cinder") == 0)
+    assert running.acknowledged == 1
+    redis.start()
+
+    assert eventually(lambda: running.acknowledged == 41, seconds=30)
+    assert len({sample["message_id"] for sample in ours.samples()}) == 80
+
+
+def test_the_services_broker_may_die_and_come_back(
+    amqp_url: str, redis_url: str, rabbitmq: RabbitMQ, start: Start
+) -> None:
+    ours, services = OurBus(redis_url), Services(amqp_url)
+    ours.listen()
+    running = start(amqp_url, redis_url)
+    assert reads(running, "cinder")
+    services.say("cinder", *volumes(30))
+
+    rabbitmq.kill()
+    rabbitmq.start()
+    assert eventually(lambda: not running.consumer.reading)
+    assert eventually(lambda: "cinder" in running.consumer.reading, seconds=40)
+    services.say("cinder", recorded("volume.create.end"))
+
+    assert eventually(lambda: running.acknowledged >= 31)
+    assert len({sample["message_id"] for sample in ours.samples()}) == 62
+
+
+def test_what_cannot_be_kept_is_not_acknowledged(amqp_url: str, start: Start) -> None:
+    ours, services = OurBus(amqp_url), Services(amqp_url)
+    running = start(amqp_url, amqp_url)
+    assert reads(running, "cinder")
+
+    services.say_raw("cinder", b"not json")
+    assert not eventually(lambda: running.acknowledged, seconds=1.0)
+    running.end()
+    assert services.waiting("cinder") == 1
+
+    ours.listen()
+    again = start(amqp_url, amqp_url)
+    assert eventually(lambda: again.acknowledged == 1)
+    assert [bytes_of(dead) for dead in ours.dead()] == [b"not json"]
+
+
+def test_an_exchange_that_cannot_be_had_holds_up_no_other_and_is_read_once_it_can(amqp_url: str, start: Start) -> None:
+    ours, services = OurBus(amqp_url), Services(amqp_url)
+    ours.listen()
+    with Connection(amqp_url) as connection:
+        # A queue of our name that belongs to another connection alone: it can be neither declared nor bound.
+        channel_of(connection).queue_declare(queue_of("glance"), exclusive=True)
+        running = start(amqp_url, amqp_url)
+        assert reads(running, "cinder", "nova")
+        assert "glance" not in running.consumer.reading
+
+        services.say("cinder", recorded("volume.exists"))
+        assert eventually(lambda: running.acknowledged == 1)
+
+    assert reads(running, "glance")
+    services.say("glance", recorded("image.upload"))
+    assert eventually(lambda: running.acknowledged == 2)
+
+
+def test_an_exchange_that_was_made_anew_is_bound_again(amqp_url: str, start: Start) -> None:
+    OurBus(amqp_url).listen()
+    running = start(amqp_url, amqp_url)
+    assert reads(running, "cinder")
+
+    with Connection(amqp_url) as connection:
+        channel_of(connection).exchange_delete("cinder")
+        channel_of(connection).exchange_declare("cinder", "topic", durable=True, auto_delete=False)
+
+    def heard() -> bool:
+        with Connection(amqp_url) as connection:
+            connection.Producer(auto_declare=False).publish(
+                enveloped(recorded("volume.exists")), exchange="cinder", routing_key="notifications.info",
+                content_type="application/json", content_encoding="utf-8",
+            )  # fmt: skip
+        return running.acknowledged > 0
+
+    assert eventually(heard)
+
+
+def test_a_queue_deleted_under_the_consumer_is_made_again(amqp_url: str, start: Start) -> None:
+    ours, services = OurBus(amqp_url), Services(amqp_url)
+    ours.listen()
+    running = start(amqp_url, amqp_url)
+    assert reads(running, "cinder")
+
+    with Connection(amqp_url) as connection:
+        channel_of(connection).queue_delete(queue_of("cinder"))
+    assert eventually(lambda: not running.consumer.reading)
+    assert reads(running, "cinder")
+
+    services.say("cinder", recorded("volume.exists"))
+    assert eventually(lambda: running.acknowledged == 1)
