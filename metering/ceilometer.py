@@ -55,6 +55,7 @@ def check(message: Mapping[str, Any], secrets: tuple[str, ...]) -> str:
 
     Raises `BadSignature` when none did, also where no secret is configured: an empty one accepts nothing.
     """
+    secrets = tuple(filter(None, secrets))
     if not secrets:
         raise BadSignature("messages signed the original's way are not accepted (METERING_CEILOMETER_SECRETS is empty)")
     given = message.get("message_signature")

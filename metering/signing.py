@@ -103,27 +103,35 @@ def canonical(value: object) -> str:
 
 def canonical_metadata(metadata: Mapping[str, Any]) -> str:
     """The canonical text of a sample's metadata. Raises `MalformedMessage` when it is out of bounds."""
+    if not isinstance(metadata, Mapping):
+        raise MalformedMessage(f"resource_metadata must be an object, not {type(metadata).__name__}")
     text = canonical(metadata)
     if len(text) > MOST_METADATA:
         raise MalformedMessage(f"resource_metadata is longer than {MOST_METADATA} bytes")
-    if _depth(metadata) > DEEPEST_METADATA:
-        raise MalformedMessage(f"resource_metadata nests deeper than {DEEPEST_METADATA}")
+    _check_shape(metadata)
     return text
 
 
-def _depth(value: object) -> int:
-    """How many objects and lists lie in one another; no deeper than is refused anyway."""
-    level, depth = [value], 0
-    while level and depth <= DEEPEST_METADATA:
-        inner: list[object] = []
+def _check_shape(metadata: Mapping[str, Any]) -> None:
+    """Raises `MalformedMessage` for what nests too deep, and for a key that JSON made a text.
+
+    Such a key (1, None, True) was sorted as what it was: read again, the text would be no longer canonical.
+    """
+    level: list[Any] = [metadata]
+    depth = 0
+    while level:
+        depth += 1
+        if depth > DEEPEST_METADATA:
+            raise MalformedMessage(f"resource_metadata nests deeper than {DEEPEST_METADATA}")
+        inner: list[Any] = []
         for item in level:
             if isinstance(item, Mapping):
+                if not all(isinstance(key, str) for key in item):
+                    raise MalformedMessage("a key in resource_metadata is no text")
                 inner += item.values()
-            elif isinstance(item, list | tuple):
+            else:
                 inner += item
-        depth += any(isinstance(item, Mapping | list | tuple) for item in level)
-        level = inner
-    return depth
+        level = [item for item in inner if isinstance(item, Mapping | list | tuple)]
 
 
 def metadata_digest(text: str) -> str:
