@@ -16,7 +16,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from embedded import keys, settings_file
+from embedded import keys, manage, settings_file
 from embedded.accounts import ADMIN
 from embedded.crew import Crew
 from embedded.daemon import Daemon, DaemonError
@@ -73,6 +73,7 @@ def run(folder: Path, outer: Mapping[str, str]) -> int:
         settings["METERING_LIBVIRT_URI"] = outer.get("METERING_LIBVIRT_URI") or local_hypervisor()
         environment.load({**settings, "METERING_ROLE": "api"})  # a malformed setting ends it here, in one line
         credentials = make_accounts(folder / "credentials.env", settings)
+        manage.write(folder, settings)
         crew = Crew(folder / "log" / "processes.log")
         stack.callback(crew.terminal.close)
         for program in programs(settings["METERING_NODE"], folder, bind):

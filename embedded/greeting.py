@@ -26,6 +26,7 @@ Nephometer runs. It polls {settings["METERING_LIBVIRT_URI"]} every {settings["ME
   admin  {url}/admin/   user {credentials["METERING_ADMIN_USER"]}, password {credentials["METERING_ADMIN_PASSWORD"]}
   token  {token}
   try    curl -H 'X-Auth-Token: {token}' {url}/v2/meters/cpu/statistics
+         bin/manage send_notification tests/data/notifications/volume.create.end.json
 Data, logs and credentials.env are in {folder}. Ctrl-C stops everything; the data stays.
 """,
         flush=True,

@@ -10,6 +10,7 @@ from metering.errors import BadCounter, MalformedMessage
 
 LONGEST_TEXT = 1_024  # characters of an id, meter, unit or source
 MOST_TEXT_BYTES = 1_300  # their UTF-8 form: two of them fit into one entry of a database index
+_KINDS = tuple(Kind)
 
 
 def timestamp_text(moment: datetime) -> str:
@@ -37,6 +38,8 @@ def parse_timestamp(text: object) -> datetime:
 
 def check_text(name: str, value: object, *, empty: bool = False, null: bool = False) -> None:
     """An id, a meter, a unit, a source: raises `MalformedMessage`, naming the field, where it is out of bounds."""
+    if isinstance(value, str) and 0 < len(value) <= LONGEST_TEXT and value.isascii() and "\0" not in value:
+        return  # nearly every text, found out in the least time
     if value is None and null:
         return
     if not isinstance(value, str):
@@ -60,7 +63,7 @@ def check_series(
     check_text("user_id", user_id, empty=True, null=True)
     check_text("project_id", project_id, empty=True, null=True)
     check_text("resource_id", resource_id)
-    if type_ not in tuple(Kind):
+    if type_ not in _KINDS:
         raise MalformedMessage(f"counter_type must be gauge, delta or cumulative, not {str(type_)[:40]!r}")
 
 

@@ -5,6 +5,7 @@ Nobody else knows a batch's keys. The format is told in docs/message-format.md.
 
 from __future__ import annotations
 
+import json
 import logging
 import uuid
 from collections import Counter as Tally
@@ -33,6 +34,8 @@ log = logging.getLogger(__name__)
 
 MOST_SAMPLES = 1_000  # in one batch
 MOST_BYTES = 512 << 10  # of a batch that we write
+MOST_HEADER_BYTES = 16 << 10  # of them: what is left to the header
+MOST_ERRORS = 100  # meters that a header names
 MOST_BYTES_READ = 2 << 20  # of one that we read: a single message with metadata at its bound fits
 
 # name, type, unit, volume, user, project, resource, timestamp, place of its metadata, message_id, signature's hex
@@ -111,7 +114,19 @@ class _Chunk:
 
     metadata: dict[str, int] = field(default_factory=dict)  # canonical text -> its place
     rows: list[Row] = field(default_factory=list)
-    bytes: int = 0
+    bytes: int = MOST_HEADER_BYTES
+
+    def take(self, row: Row, text: str) -> bool:
+        """Whether there is room for the row with its metadata; then they are in. There is always room for a first."""
+        size = len(orjson.dumps(row)) + 4
+        if text not in self.metadata:
+            size += len(orjson.dumps(text)) + 1
+        if len(self.rows) == MOST_SAMPLES or (self.rows and self.bytes + size > MOST_BYTES):
+            return False
+        row[8] = self.metadata.setdefault(text, len(self.metadata))
+        self.rows.append(row)
+        self.bytes += size
+        return True
 
 
 class _Packer:
@@ -130,23 +145,31 @@ class _Packer:
         try:
             row, text = self._row(counter)
         except (BadCounter, MalformedMessage) as exc:
-            self.errors[counter.name if isinstance(counter.name, str) else "?"] += 1
-            log.warning("no sample of %s for %s: %s", counter.name, counter.resource_id, exc)
+            name, resource_id = getattr(counter, "name", None), getattr(counter, "resource_id", None)
+            self._count(name)
+            log.warning("no sample of %r for %r: %s", name, resource_id, exc)
             return
-        size = len(orjson.dumps(row)) + 4
-        size += len(orjson.dumps(text)) + 1 if text not in self._chunk.metadata else 0
-        if len(self._chunk.rows) == MOST_SAMPLES or (self._chunk.rows and self._chunk.bytes + size > MOST_BYTES):
+        if not self._chunk.take(row, text):
             self.flush()
-        row[8] = self._chunk.metadata.setdefault(text, len(self._chunk.metadata))
-        self._chunk.rows.append(row)
-        self._chunk.bytes += size
+            self._chunk.take(row, text)
 
     def flush(self, *, even_empty: bool = False) -> None:
         if self._chunk.rows or even_empty:
             self.chunks.append(self._chunk)
         self._chunk = _Chunk()
 
+    def _count(self, name: object, fault: str = "") -> None:
+        """Count an error under its meter, as far as a header may name it."""
+        try:
+            check_text("counter_name", name)
+        except MalformedMessage:
+            name = "?"
+        label = f"{str(name)[:100]}{fault}"
+        self.errors[label if label in self.errors or len(self.errors) < MOST_ERRORS else "?"] += 1
+
     def _row(self, counter: Counter) -> tuple[Row, str]:
+        if not isinstance(counter, Counter):
+            raise BadCounter(f"a plugin yielded no Counter but {type(counter).__name__}")
         name, type_, unit = counter.name, str(counter.type), counter.unit
         user_id, project_id, resource_id = counter.user_id, counter.project_id, counter.resource_id
         check_series(name, type_, unit, user_id, project_id, resource_id)
@@ -188,11 +211,12 @@ class _Packer:
 
     def _identity(self, series: bytes, counter: Counter, moment: datetime, timestamp: str) -> str:
         origin = counter.origin or self._fallback_origin
+        check_text("origin", origin)
         reading = (origin, counter.name, counter.resource_id, timestamp)
         occurrence = self._seen[reading]
         self._seen[reading] += 1
         if occurrence and self.poll is not None:
-            self.errors[f"{counter.name}: read twice"] += 1
+            self._count(counter.name, ": read twice")
             log.warning("%s of %s was read more than once in one poll", counter.name, counter.resource_id)
         return str(message_id(series, moment, origin, counter.name, counter.resource_id, occurrence))
 
@@ -291,7 +315,7 @@ def _read_header(fields: dict[str, Any]) -> Header:
             node=fields.get("node"),
             shard=_whole_number(fields, "shard", 100_000),
             read_at=parse_timestamp(read_at) if read_at is not None else None,
-            guests=_whole_number(fields, "guests", 1 << 31 - 1),
+            guests=_whole_number(fields, "guests", (1 << 31) - 1),
             errors=_tally(fields, "errors"),
             dropped=_tally(fields, "dropped"),
             fields=fields,
@@ -311,8 +335,11 @@ def _whole_number(fields: Mapping[str, Any], name: str, most: int) -> int | None
 
 def _tally(fields: Mapping[str, Any], name: str) -> dict[str, int]:
     value = fields.get(name) or {}
-    if not isinstance(value, dict) or len(value) > 1_000 or not all(type(count) is int for count in value.values()):
-        raise MalformedMessage(f"{name} must be an object of whole numbers")
+    if not isinstance(value, dict) or len(value) > 1_000:
+        raise MalformedMessage(f"{name} must be an object")
+    for label in value:
+        check_text(f"a name in {name}", label)
+        _whole_number(value, label, 1 << 53)
     return value
 
 
@@ -349,10 +376,18 @@ def unpack(text: str) -> Iterator[dict[str, Any]]:
     """
     batch = read(text)
     try:
-        bodies = [orjson.loads(body) for body in batch.metadata]
+        bodies = [_object(body) for body in batch.metadata]
         for row in batch.rows:
             yield plain(batch.header, [*row[:3], float(row[3]), *row[4:]], bodies[row[8]])
         for body in batch.whole:
-            yield orjson.loads(body)
-    except (ValueError, TypeError, IndexError) as exc:
+            yield _object(body)
+    except (ValueError, TypeError, LookupError, RecursionError) as exc:
         raise MalformedBatch(f"a row is not of the batch's form: {exc}") from exc
+
+
+def _object(text: str) -> dict[str, Any]:
+    """What was signed: orjson would make whole numbers beyond 64 bits floats."""
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        raise TypeError(f"{type(value).__name__} instead of an object")
+    return value

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from metering.admin.showing import MOST
+from metering.models import Quarantine
+from tests.admin import rows
+
+LIST = "/admin/metering/quarantine/"
+
+pytestmark = pytest.mark.django_db
+
+
+def detail(client: Client, row: Quarantine) -> str:
+    return rows.read(client.get(f"{LIST}{row.pk}/change/"))
+
+
+def test_quarantine_is_searched_by_reason_and_filtered_by_kind_state_and_publisher(admin_client: Client) -> None:
+    rows.refused(b"a", "The signature does not fit.")
+    rows.refused(b"b", "Not JSON.", kind="notification", state="replayed", publisher="")
+
+    def listed(**chosen: str) -> str:
+        return rows.read(admin_client.get(LIST, chosen))
+
+    assert "2 quarantine" in listed()
+    for chosen in (
+        {"q": "signature"},
+        {"kind__exact": "batch"},
+        {"state__exact": "kept"},
+        {"publisher": "compute/host-9"},
+    ):
+        assert "1 quarantine" in listed(**chosen)
+        assert "Not JSON" not in listed(**chosen)
+
+
+def test_a_body_is_shown_as_text_and_never_as_a_page(admin_client: Client) -> None:
+    row = rows.refused(b"<script>alert(1)</script>\xff\x00\xe2\x80\xae", "<b>bold</b>", publisher="<i>me</i>")
+
+    text = detail(admin_client, row)
+
+    for hostile in ("<script>alert(1)", "<b>bold", "<i>me", "\x00", "\u202e"):
+        assert hostile not in text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;\\xff\\x00\\u202e" in text
+    assert "&lt;b&gt;bold&lt;/b&gt;" in text
+
+
+def test_a_body_of_many_bytes_is_cut_with_a_word_about_it(admin_client: Client) -> None:
+    row = rows.refused(b"y" * (MOST + 1_000))
+
+    text = detail(admin_client, row)
+
+    assert "y" * MOST in text
+    assert "y" * (MOST + 1) not in text
+    assert "1,000 bytes more" in text
+    assert "66,536 bytes" in text
+
+
+def test_details_of_a_dead_letter_are_shown(admin_client: Client) -> None:
+    row = rows.refused(b"x", details={"exchange": "nova", "event_type": "compute.instance.create.end"})
+
+    assert "&quot;exchange&quot;: &quot;nova&quot;" in detail(admin_client, row)
+
+
+def test_the_list_reads_no_bodies(admin_client: Client) -> None:
+    rows.refused(b"secret body")
+
+    with CaptureQueriesContext(connection) as queries:
+        assert b"secret body" not in admin_client.get(LIST).content
+
+    assert not [query for query in queries if '"quarantine"."body"' in query["sql"]]
+
+
+@pytest.mark.parametrize("address", ["0", "x", "9" * 30, "1_3B"])
+def test_an_address_of_no_row_leads_back_to_the_index(admin_client: Client, address: str) -> None:
+    assert admin_client.get(f"{LIST}{address}/change/")["Location"] == "/admin/"
