@@ -21,9 +21,10 @@ _sources = sources.load(_settings.sources_file, _settings.poll_interval)
 _plugin_host = _role in {"compute", "central"}
 
 broker_url = _settings.broker_url
+_on_redis = is_redis(broker_url or "")
 # Confirms: publishing raises unless the broker has the message. Socket time-outs: a dead link is noticed.
 broker_transport_options: dict[str, Any] = (
-    {"visibility_timeout": 3600, "socket_timeout": 60} if is_redis(broker_url or "") else {"confirm_publish": True}
+    {"visibility_timeout": 3600, "socket_timeout": 60} if _on_redis else {"confirm_publish": True}
 )
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None  # by default a worker exits after 100
@@ -43,10 +44,10 @@ include = {
 
 # A plugin host names no quorum queue: one would make its worker declare the 28 queues of delayed delivery.
 task_queues = {
-    "compute": (poll_queue(_settings.node),),
-    "central": (poll_queue(environment.CENTRAL),),
+    "compute": (poll_queue(_settings.node, declares=_on_redis),),
+    "central": (poll_queue(environment.CENTRAL, declares=_on_redis),),
     "control": (CONTROL_QUEUE, DEAD),
-}.get(_role or "", (poll_queue(_settings.node),) if _plugin_host else (SAMPLES,))
+}.get(_role or "", (SAMPLES,))
 task_default_queue = task_queues[0].name
 task_create_missing_queues = False  # a mistyped name raises instead of making a queue that nobody reads
 worker_detect_quorum_queues = not _plugin_host
@@ -58,7 +59,7 @@ def _route(exchange: Exchange, on_redis: Exchange | Queue, **more: Any) -> dict[
     ``mandatory``: with confirms, an unbound key raises. Redis drops such a message without a word, and has no
     rights to respect: there each publisher declares where its messages go.
     """
-    declare = [on_redis] if is_redis(broker_url or "") else []
+    declare = [on_redis] if _on_redis else []
     kind = {"exchange": exchange.name, "exchange_type": exchange.type, "declare": declare, "mandatory": True}
     return {**kind, **more}
 

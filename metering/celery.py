@@ -9,17 +9,22 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import time
 from typing import Any
 
+from amqp.exceptions import NotFound
 from celery import Celery
 from celery.app.amqp import AMQP, Queues
 from celery.signals import task_prerun, worker_init
+from kombu import Exchange
 
 from metering import environment
 from metering.errors import BadSetting
-from metering.topology import EXCHANGES, is_redis, poll_queue
+from metering.topology import EXCHANGES, POLL, is_redis, poll_queue
 
 log = logging.getLogger(__name__)
+
+_PAUSE = 2.0  # seconds between two looks
 
 try:
     settings = environment.load(os.environ)
@@ -38,7 +43,7 @@ class _NodeQueues(Queues):
     def __missing__(self, name: str) -> Any:
         kind, _, node = name.partition(".")
         if kind == "poll" and node:
-            return self.add(poll_queue(node))
+            return self.add(poll_queue(node, declares=is_redis(settings.broker_url or "")))
         raise KeyError(name)
 
 
@@ -66,6 +71,24 @@ def _declare_exchanges(**_: Any) -> None:
                 exchange(channel).declare()
             for queue in app.conf.task_queues:
                 queue(channel).declare()
+
+
+@worker_init.connect
+def _wait_for_the_control_plane(**_: Any) -> None:
+    """A plugin host may not make the exchange that its orders come through; without it a worker would end."""
+    if settings.role not in environment.WITHOUT_DJANGO or is_redis(settings.broker_url or ""):
+        return
+    while True:
+        try:
+            with app.connection_for_read() as connection:
+                Exchange(POLL.name, POLL.type, passive=True)(connection.default_channel).declare()
+        except NotFound:
+            log.warning("no exchange %r on the broker: no control worker has started yet; waiting", POLL.name)
+            time.sleep(_PAUSE)
+        except app.connection_for_read().connection_errors:
+            return  # away: Celery itself waits for a broker
+        else:
+            return
 
 
 @worker_init.connect

@@ -30,11 +30,15 @@ CONTROL_QUEUE = Queue("control", CONTROL, routing_key="control", queue_arguments
 DEAD = Queue("dead", DLX, routing_key="#", queue_arguments={"x-queue-type": "quorum"})
 
 
-def poll_queue(node: str) -> Queue:
-    """Where a node gets its orders: disposable, so classic, bounded, and gone half an hour after its worker."""
+def poll_queue(node: str, *, declares: bool) -> Queue:
+    """Where a node gets its orders: disposable, so classic, bounded, and gone half an hour after its worker.
+
+    With ``declares`` the node makes the exchange as well. On RabbitMQ it must not: who may declare an exchange
+    may delete it, and every node's orders go through this one.
+    """
     return Queue(
         f"poll.{node}",
-        POLL,
+        Exchange(POLL.name, POLL.type, no_declare=not declares),
         routing_key=node,
         queue_arguments={"x-expires": 30 * 60 * 1000, "x-max-length": 100},
     )

@@ -54,6 +54,7 @@ class Installation:
         self.settings = {
             "PATH": os.environ["PATH"],
             "HOME": os.environ.get("HOME", "/"),
+            "TMPDIR": str(self.folder),  # who is killed leaves things there
             "METERING_BROKER_URL": self.broker_url,
             "METERING_NOTIFICATION_URLS": self.broker_url,
             "DATABASE_URL": self.database_url,

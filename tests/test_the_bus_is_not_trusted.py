@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import kombu
 import pytest
+from amqp.exceptions import AccessRefused
 
 from metering import messages
 from metering.counters import Counter, Kind
@@ -17,6 +19,7 @@ from metering.models import PollSlot, Quarantine, Sample, Series
 from metering.topology import CONTROL, METERING, SAMPLES_IN
 from tests.installation import KEYRING, MASTER_SECRETS, Installation, installed, wait_for
 from tests.metering.test_message_format import documented_verifier
+from tests.services import RabbitMQ
 
 
 @pytest.fixture(params=["rabbitmq", "redis"])
@@ -104,7 +107,13 @@ NO_BATCHES: dict[str, tuple[object, dict[str, Any], str]] = {  # body, propertie
     "text": ([["no batch"], {}, {}], {}, "not JSON"),
     "number": ([[5], {}, {}], {}, "a batch is one text"),
 }
-SIGNATURE: dict[str, Any] = {"task": "metering.dispatch", "args": ["default"], "kwargs": {}, "options": {}, "subtask_type": None}
+SIGNATURE: dict[str, Any] = {
+    "task": "metering.dispatch",
+    "args": ["default"],
+    "kwargs": {},
+    "options": {},
+    "subtask_type": None,
+}
 EMBEDDED: dict[str, dict[str, Any]] = {
     "link": {"callbacks": [SIGNATURE]},
     "errbacks": {"errbacks": [SIGNATURE]},
@@ -202,3 +211,34 @@ def test_somebody_else_s_queue_reads_samples_that_the_documented_verifier_accept
     assert Series.objects.get().meter == "cpu"
     batches.close()
     plain.close()
+
+
+def test_a_compute_host_needs_no_right_but_to_its_own_queue_and_to_send_samples(
+    tmp_path: Path, rabbitmq: RabbitMQ, rabbitmq_url: str, database_url: str
+) -> None:
+    """With the rights that docs/operating.md gives it, it polls; of anything else the broker refuses it all."""
+    vhost = rabbitmq_url.rpartition("/")[2]
+    rights = rights_of("compute worker on host-1")
+    rabbitmq.ctl("add_user", "host", "password")
+    rabbitmq.ctl("set_permissions", "-p", vhost, "host", *rights)
+    url = rabbitmq_url.replace("guest:guest", "host:password")
+    with installed(tmp_path, rabbitmq_url, database_url) as installation:
+        installation.start("samples", "control")
+        installation.start("compute", METERING_BROKER_URL=url)
+        installation.start("beat")
+        wait_for(lambda: stored("cpu"), "a reading of cpu stored")
+
+    for exchange, key in (("poll", "host-2"), ("control", "control"), ("metering", "x"), ("dlx", "x"), ("", "samples")):
+        with kombu.Connection(url, transport_options={"confirm_publish": True}) as connection:
+            producer = connection.Producer(auto_declare=False)
+            with pytest.raises(AccessRefused):
+                producer.publish("x", exchange=exchange, routing_key=key)
+    with kombu.Connection(url) as connection, pytest.raises(AccessRefused):
+        kombu.Queue("samples")(connection.default_channel).get()
+
+
+def rights_of(user: str) -> list[str]:
+    """What the operator is told to let this user configure, write and read."""
+    text = (Path(__file__).parents[1] / "docs" / "operating.md").read_text()
+    [row] = [line for line in text.splitlines() if line.startswith(f"| {user} |")]
+    return [right.replace("\\|", "|") for right in re.findall(r"`(.*?)`", row)]
