@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -23,6 +24,7 @@ from embedded.daemon import Daemon, DaemonError, tied
 from embedded.services import Postgres, Redis, free_port
 
 VHOSTS_AT_ONCE = 16  # made when the broker starts, 30 ms each: asking rabbitmqctl for one takes a second
+OPEN_FILES = 65_536
 SECONDS_TO_REMEMBER = 3.5  # RabbitMQ writes down which quorum queues it has three seconds after a change
 
 
@@ -67,7 +69,12 @@ class RabbitMQ:
         log = self.folder / "log"
         environ = self._environ()
         # The program itself: Debian's wrapper would change the user. Stopped by TERM it shuts down in good order.
-        self.broker = Daemon("RabbitMQ", tied([self._programs / "rabbitmq-server"]), log, self._answers, environ)
+        # Each quorum queue holds files open, and an ordinary user's limit (1,024) is reached by a dozen
+        # tests; with none, Erlang would make room for as many as the machine allows.
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        most = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+        server: list[str | Path] = ["prlimit", f"--nofile={most}", "--", self._programs / "rabbitmq-server"]
+        self.broker = Daemon("RabbitMQ", tied(server), log, self._answers, environ)
         epmd = tied(["epmd", "-port", str(self._epmd_port), "-address", "127.0.0.1"], signal.SIGKILL)
         self.epmd = Daemon("epmd", epmd, log, lambda: True, environ, stop_signal=signal.SIGKILL)
 

@@ -5,6 +5,7 @@ A plugin of pytest's (see pyproject.toml), because Django's settings are read be
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from embedded.daemon import DaemonError
 from embedded.services import Postgres, Redis, free_port
 from tests.libvirt_lab import LibvirtLab
 from tests.services import RabbitMQ, make_postgres, make_redis
@@ -110,7 +112,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     wanted = {name for item in session.items for name in getattr(item, "fixturenames", ())}
     for service, fixtures in _SLOW.items():
         if wanted & fixtures:
-            getattr(session.config.stash[STAGE], service)
+            with contextlib.suppress(DaemonError):  # the test that wants it will say why it does not start
+                getattr(session.config.stash[STAGE], service)
 
 
 @pytest.hookimpl(trylast=True)

@@ -21,6 +21,7 @@ from embedded import settings_file
 from embedded.__main__ import alone, listen_address
 from embedded.daemon import DaemonError
 from embedded.services import free_port
+from tests.embedded.outliving import outliving
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SECONDS_TO_START = 120.0  # eight processes on a busy machine
@@ -71,8 +72,7 @@ class Run:
         assert len(family) > 10
         self.process.send_signal(with_signal)
         self.process.wait(timeout=60)
-        _, alive = psutil.wait_procs(family, timeout=30)
-        return alive
+        return outliving(family, seconds=30)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import pytest
 
 from embedded.daemon import Daemon, DaemonError, tied
 from embedded.services import Identity, Postgres, embedded_postgres, identity, socket_folder
+from tests.embedded.outliving import outliving
 
 Make = Callable[..., Postgres]
 
@@ -129,4 +130,4 @@ def test_a_program_ends_with_whoever_started_it_however_that_ends(tmp_path: Path
             time.sleep(0.01)
         parent.kill()
 
-    child.wait(timeout=10)
+    assert outliving([child], seconds=10) == []
