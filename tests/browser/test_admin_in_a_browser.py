@@ -8,6 +8,8 @@ from django.utils import timezone
 from pytest_django.live_server_helper import LiveServer
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
+from selenium.webdriver.support import expected_conditions
+from selenium.webdriver.support.wait import WebDriverWait
 
 from metering.models import Node
 from tests.admin import rows
@@ -25,9 +27,16 @@ def admin(browser: Chrome, live_server: LiveServer) -> Chrome:
     browser.get(f"{live_server.url}/admin/")
     browser.find_element(By.NAME, "username").send_keys("operator")
     browser.find_element(By.NAME, "password").send_keys(PASSWORD)
-    browser.find_element(By.CSS_SELECTOR, "button[type=submit]").click()
+    follow(browser, By.CSS_SELECTOR, "button[type=submit]")
     browser.find_element(By.LINK_TEXT, "Samples")
     return browser
+
+
+def follow(browser: Chrome, by: str, what: str) -> None:
+    """Click on it, and wait until another page has taken this one's place."""
+    page = browser.find_element(By.TAG_NAME, "html")
+    browser.find_element(by, what).click()
+    WebDriverWait(browser, 20).until(expected_conditions.staleness_of(page))
 
 
 def text(browser: Chrome) -> str:
@@ -44,14 +53,14 @@ def test_an_operator_finds_a_sample_from_the_first_page(admin: Chrome) -> None:
     rows.resource(last_sample=timezone.now())
     rows.sample(rows.series("cpu"), timezone.now(), volume=4_200_000_000.0)
 
-    admin.find_element(By.LINK_TEXT, "Samples").click()
+    follow(admin, By.LINK_TEXT, "Samples")
     assert "Choose a resource" in admin.find_element(By.ID, "hint").text
 
-    admin.find_element(By.LINK_TEXT, "Resources").click()
-    admin.find_element(By.LINK_TEXT, "samples").click()
+    follow(admin, By.LINK_TEXT, "Resources")
+    follow(admin, By.LINK_TEXT, "samples")
     assert "4200000000 ns" in text(admin)
 
-    admin.find_element(By.CSS_SELECTOR, "th.field-read_at a").click()
+    follow(admin, By.CSS_SELECTOR, "th.field-read_at a")
     shown = text(admin)
     for part in (WEB, "cumulative", "compute/host-1 (n1:k1)", "01" * 32, '"display_name": "web"'):
         assert part in shown
@@ -67,12 +76,12 @@ def test_an_operator_sees_an_unreachable_node_and_switches_it_off(admin: Chrome)
     admin.refresh()
     assert "0 / 1" in text(admin)
 
-    admin.find_element(By.LINK_TEXT, "Nodes").click()
+    follow(admin, By.LINK_TEXT, "Nodes")
     assert "0 of 2" in text(admin)
 
-    admin.find_element(By.LINK_TEXT, "compute/host-1").click()
+    follow(admin, By.LINK_TEXT, "compute/host-1")
     admin.find_element(By.NAME, "enabled").click()
-    admin.find_element(By.NAME, "_save").click()
+    follow(admin, By.NAME, "_save")
     assert "was changed successfully" in text(admin)
     assert not Node.objects.get().enabled
     assert complaints(admin) == []
@@ -81,21 +90,21 @@ def test_an_operator_sees_an_unreachable_node_and_switches_it_off(admin: Chrome)
 def test_a_refused_body_is_read_and_does_nothing(admin: Chrome) -> None:
     rows.refused(b"<script>document.title = 'taken over'</script>", "Not JSON.", kind="notification")
 
-    admin.find_element(By.LINK_TEXT, "Quarantine").click()
+    follow(admin, By.LINK_TEXT, "Quarantine")
     assert "Not JSON." in text(admin)
 
-    admin.find_element(By.CSS_SELECTOR, "th.field-last_seen a").click()
+    follow(admin, By.CSS_SELECTOR, "th.field-last_seen a")
     assert "<script>document.title = 'taken over'</script>" in text(admin)
     assert "taken over" not in admin.title
     assert complaints(admin) == []
 
 
 def test_a_token_is_made_and_shown(admin: Chrome) -> None:
-    admin.find_element(By.LINK_TEXT, "Tokens").click()
-    admin.find_element(By.CSS_SELECTOR, "a[href$='/token/add/']").click()
+    follow(admin, By.LINK_TEXT, "Tokens")
+    follow(admin, By.CSS_SELECTOR, "a[href$='/token/add/']")
     admin.find_element(By.NAME, "name").send_keys("billing")
     admin.find_element(By.NAME, "project_id").send_keys("demo")
-    admin.find_element(By.NAME, "_save").click()
+    follow(admin, By.NAME, "_save")
 
     assert len(admin.find_element(By.TAG_NAME, "code").text) == 43
     assert complaints(admin) == []
