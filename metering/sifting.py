@@ -29,6 +29,8 @@ from metering.signing import (
     split,
 )
 
+LONGEST_REMEMBERED = 4_096  # characters of a metadata: thousands of the largest would fill a worker's memory
+
 SeriesKey = tuple[str, str, str, str, str, str | None, str | None]  # source, meter, type, unit, resource, user, project
 SignerKey = tuple[str, str, str]  # scheme, kid, publisher
 
@@ -127,7 +129,10 @@ class Sifter:
 
     def series(self, key: SeriesKey) -> Series:
         """The series of this key. Raises `MalformedMessage` where a field is out of bounds."""
-        known = self._series.get(key)
+        try:
+            known = self._series.get(key)
+        except TypeError:  # a list or an object has no hash; the checks below name the field
+            known = None
         if known is None:
             source, name, type_, unit, resource_id, user_id, project_id = key
             check_text("source", source)
@@ -148,9 +153,11 @@ class Sifter:
                 raise MalformedMessage("resource_metadata must be an object")
             if canonical_metadata(value) != text:
                 raise MalformedMessage("resource_metadata is not in canonical form")
-            if len(self._metadata) > 20_000:
-                self._metadata.clear()
-            known = self._metadata[text] = _Metadata(text, metadata_digest(text))
+            known = _Metadata(text, metadata_digest(text))
+            if len(text) <= LONGEST_REMEMBERED:
+                if len(self._metadata) > 20_000:
+                    self._metadata.clear()
+                self._metadata[text] = known
         return known
 
     def check_time(self, moment: datetime, now: datetime) -> None:
@@ -183,8 +190,8 @@ class Sifter:
         moment = parse_timestamp(message["timestamp"])
         volume = check_volume(message["counter_volume"])
         metadata = canonical_metadata(message.get("resource_metadata", {}))
-        identity, is_uuid = _identity(message["message_id"])
-        series = self.series(_key_of(message))
+        identity, is_uuid = identity_of(message["message_id"])
+        series = self.series(key_of(message))
         signer, signature = self._signature(message, volume, metadata)
         self.check_time(moment, now)
         self.check_right(signer[2], series.key[1], disabled)
@@ -197,10 +204,13 @@ class Sifter:
         given, publisher = message.get("message_signature"), message.get("publisher_id")
         if not isinstance(given, str) or not given.startswith(f"{SCHEME}:"):
             variant = ceilometer.check(message, self.rules.ceilometer_secrets)
-            name = publisher if isinstance(publisher, str) else ""
-            return (f"{ceilometer.SCHEME}/{variant}", "", name), bytes.fromhex(str(given))
+            check_text("publisher_id", publisher, empty=True, null=True)
+            return (f"{ceilometer.SCHEME}/{variant}", "", publisher or ""), bytes.fromhex(str(given))
         check_text("publisher_id", publisher)
-        source, name, type_, unit, resource_id, user_id, project_id = _key_of(message)
+        for field_name in _SIGNED_BY_US:  # whoever verifies it again reads each of them
+            if field_name not in message:
+                raise MalformedMessage(f"{field_name} is missing")
+        source, name, type_, unit, resource_id, user_id, project_id = key_of(message)
         data = sample_bytes(
             str(publisher), source, name, type_, unit, volume, user_id, project_id, resource_id,
             message["timestamp"], metadata_digest(metadata), message["message_id"],
@@ -238,7 +248,7 @@ class _RowJudge:
         except (ValueError, TypeError, IndexError) as exc:
             raise MalformedMessage(f"the row is not of the batch's form: {exc}") from exc
         volume = check_volume(volume)
-        number, is_uuid = _identity(identity)
+        number, is_uuid = identity_of(identity)
         if not is_uuid:
             raise MalformedMessage("message_id of a row must be a UUID")
         data = sample_bytes(
@@ -294,6 +304,7 @@ def _refuse_constant(constant: str) -> Any:
     raise ValueError(f"{constant} is no JSON")
 
 
+_SIGNED_BY_US = ("counter_unit", "user_id", "project_id", "resource_metadata")  # and those that every sample needs
 _REQUIRED = ("source", "counter_name", "counter_type", "counter_volume", "resource_id", "timestamp", "message_id")
 
 
@@ -310,14 +321,15 @@ def _message(text: str) -> dict[str, Any]:
     return message
 
 
-def _key_of(message: Mapping[str, Any]) -> SeriesKey:
+def key_of(message: Mapping[str, Any]) -> SeriesKey:
+    """The series that a plain message belongs to, its fields not checked."""
     return (
         message["source"], message["counter_name"], message["counter_type"], message.get("counter_unit", ""),
         message["resource_id"], message.get("user_id"), message.get("project_id"),
     )  # fmt: skip
 
 
-def _identity(text: object) -> tuple[uuid.UUID, bool]:
+def identity_of(text: object) -> tuple[uuid.UUID, bool]:
     """A message_id as the UUID it is stored under, and whether it was one (in its one canonical form)."""
     check_text("message_id", text)
     try:

@@ -50,7 +50,7 @@ class Spool:
         body = json.dumps(kept)
         with self._locked():
             self._make_room(len(body))
-            _write_durably(self._file(key), body)
+            write_durably(self._file(key), body)
 
     def flush(self, send: Callable[[str], None]) -> int:
         """Send every poll kept here, oldest first; how many. What ``send`` raises ends it and keeps the rest."""
@@ -90,7 +90,7 @@ class Spool:
     def _count_dropped(self, samples: int) -> None:
         dropped = self.dropped
         counts = {"polls": dropped.get("polls", 0) + 1, "samples": dropped.get("samples", 0) + samples}
-        _write_durably(self._dropped_file, json.dumps(counts))
+        write_durably(self._dropped_file, json.dumps(counts))
 
     def _make_room(self, needed: int) -> None:
         polls = self._polls()
@@ -127,7 +127,7 @@ class Spool:
         text = self._done_log.read_text() if self._done_log.exists() else ""
         names, whole = text.splitlines(), text.endswith("\n") or not text  # a full disk may have torn the last line
         if len(names) >= 2 * _REMEMBERED:
-            _write_durably(self._done_log, "".join(f"{name}\n" for name in names[-_REMEMBERED:]))
+            write_durably(self._done_log, "".join(f"{name}\n" for name in names[-_REMEMBERED:]))
         with self._done_log.open("a") as done_log:
             done_log.write(f"{name}\n" if whole else f"\n{name}\n")
             done_log.flush()
@@ -141,7 +141,7 @@ class Spool:
             yield
 
 
-def _write_durably(file: Path, text: str) -> None:
+def write_durably(file: Path, text: str) -> None:
     """All of it or none of it, also when the power fails."""
     scratch = file.with_suffix(".new")
     with scratch.open("w") as scratch_file:

@@ -14,22 +14,31 @@ from metering.store.quarantine import Kept
 from metering.topology import DEAD
 
 MOST_AT_ONCE = 10_000  # a flood is drained in several runs
-_ONE_AT_A_TIME = 0x6E6570686F01  # advisory lock: a drain that is still running is left alone
+_ONE_AT_A_TIME = 0x6E6570686F01  # advisory lock: two drains take turns
 
 
 def drain(broker: Connection, most: int = MOST_AT_ONCE) -> int:
     """Quarantine what is in ``dead``; how many. What cannot be stored now stays in the queue."""
-    queue = DEAD(broker.default_channel)
-    queue.declare()
+    DEAD(broker.default_channel).declare()
     for drained in range(most):
-        message = queue.get(no_ack=False, accept=None)
-        if message is None:
-            return drained
+        # The database first: a letter that is taken and given back too often is gone (its queue's delivery limit).
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_ONE_AT_A_TIME])
-            quarantine.keep_all(cursor, [kept(message)])
+            message = _next(broker)
+            if message is not None:
+                quarantine.keep_all(cursor, [kept(message)])
+        if message is None:
+            return drained
         message.ack()
     return most
+
+
+def _next(broker: Connection) -> Message | None:
+    """The oldest dead letter as it is: kombu's own ``get`` raises for one whose headers do not fit its body."""
+    channel: Any = broker.default_channel
+    got = channel.basic_get(DEAD.name, no_ack=False)
+    letter: Message | None = None if got is None else channel.message_to_python(got)
+    return letter
 
 
 def kept(message: Message) -> Kept:
@@ -37,7 +46,7 @@ def kept(message: Message) -> Kept:
     headers: dict[str, Any] = dict(message.headers or {})
     info: dict[str, Any] = dict(message.delivery_info or {})
     body = message.body if isinstance(message.body, bytes) else str(message.body).encode("utf-8", "surrogatepass")
-    died: dict[str, Any] = (headers.get("x-death") or [{}])[0]
+    died = _first(headers.get("x-death"))
     details: dict[str, Any] = {
         "exchange": str(headers.get("exchange") or died.get("exchange") or info.get("exchange")),
         "routing_key": str(info.get("routing_key")),
@@ -50,6 +59,12 @@ def kept(message: Message) -> Kept:
     details["task"] = str(headers.get("task"))[:200]
     batch = _batch(body) if headers.get("task") == RECORD_SAMPLES else None
     return Kept("batch", batch, reason, details=details) if batch else Kept("message", body, reason, details=details)
+
+
+def _first(deaths: object) -> dict[str, Any]:
+    """The broker's last account of a death; whoever may write to the exchange may have put anything there."""
+    found = deaths[0] if isinstance(deaths, list) and deaths else None
+    return found if isinstance(found, dict) else {}
 
 
 def _batch(body: bytes) -> bytes | None:

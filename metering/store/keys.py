@@ -10,7 +10,8 @@ from typing import Any, Generic, TypeVar
 
 from django.db import connection
 
-from metering.sifting import Genuine, Series, SeriesKey, SignerKey
+from metering.sifting import LONGEST_REMEMBERED, Genuine, Series, SeriesKey, SignerKey
+from metering.store.printable import printable
 
 Key = TypeVar("Key", bound=Hashable)
 Item = TypeVar("Item")
@@ -33,17 +34,22 @@ class _Memory(Generic[Key, Item]):
         self._ids: dict[Key, int] = {}
 
     def ids(self, wanted: Mapping[Key, Item]) -> dict[Key, int]:
-        missing = [key for key in wanted if key not in self._ids]
+        ids = {key: self._ids[key] for key in wanted if key in self._ids}
+        missing = [key for key in wanted if key not in ids]
         if missing:
-            if len(self._ids) + len(missing) > self._most:
+            found = dict(zip(missing, self._find([wanted[key] for key in missing]), strict=True))
+            if len(self._ids) + len(found) > self._most:
                 self._ids.clear()
-                missing = list(wanted)
-            found = self._find([wanted[key] for key in missing])
-            self._ids.update(zip(missing, found, strict=True))
-        return {key: self._ids[key] for key in wanted}
+            self._ids.update((key, id_) for key, id_ in found.items() if not _is_large(key))
+            ids |= found
+        return ids
 
     def forget(self) -> None:
         self._ids.clear()
+
+
+def _is_large(key: Hashable) -> bool:
+    return isinstance(key, str) and len(key) > LONGEST_REMEMBERED
 
 
 def resolve(genuine: Sequence[Genuine]) -> Ids:
@@ -109,17 +115,7 @@ def _document(body: str) -> str | None:
     """
     if "\\u0000" not in body and "\\ud" not in body:
         return body
-    return json.dumps(_printable(json.loads(body)))
-
-
-def _printable(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.replace("\0", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if isinstance(value, dict):
-        return {_printable(key): _printable(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_printable(item) for item in value]
-    return value
+    return json.dumps(printable(json.loads(body)))
 
 
 _series: _Memory[SeriesKey, Series] = _Memory(200_000, _find_series)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import hashlib
 import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from django.db import DatabaseError, InterfaceError, connection, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 
 from metering.models import Quarantine
 from metering.sifting import Refused
+from metering.spool import write_durably
+from metering.store.printable import printable, printable_text
 
 log = logging.getLogger(__name__)
 
@@ -65,16 +69,12 @@ def keep_all(cursor: Any, things: Iterable[Kept]) -> None:
                 thing.kind,
                 thing.digest,
                 thing.body,
-                _storable(thing.reason)[:MOST_REASON],
-                _storable(thing.publisher),
-                _storable(json.dumps(dict(thing.details))),
+                # What is kept may hold anything, and its reason and details may quote it.
+                printable_text(thing.reason)[:MOST_REASON],
+                printable_text(thing.publisher),
+                json.dumps(printable(dict(thing.details))),
             ],
         )
-
-
-def _storable(text: str) -> str:
-    """A text that PostgreSQL takes: what is kept may hold anything, and its reason may quote it."""
-    return text.replace("\0", "").replace("\\u0000", "").encode("utf-8", "backslashreplace").decode()
 
 
 def keep(thing: Kept, folder: Path) -> None:
@@ -85,19 +85,41 @@ def keep(thing: Kept, folder: Path) -> None:
     except (DatabaseError, InterfaceError) as exc:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         saved = asdict(thing) | {"body": base64.b64encode(thing.body).decode(), "details": dict(thing.details)}
-        (folder / f"{thing.digest.hex()}.json").write_text(json.dumps(saved))
+        write_durably(folder / f"{thing.digest.hex()}.json", json.dumps(saved))
         log.error(
             "a %s was refused (%s) and kept in %s: the database is away: %s", thing.kind, thing.reason, folder, exc
         )
 
 
 def load_kept(folder: Path) -> int:
-    """Bring what was kept in files into the database; how many those were."""
-    files = sorted(folder.glob("*.json")) if folder.is_dir() else []
-    for file in files:
-        saved = json.loads(file.read_text())
+    """Bring what was kept in files into the database; how many those were.
+
+    Any number of processes may do so at once. What the database does not take now stays for the next time;
+    a file that is spoilt is set aside. Raises nothing of the database's.
+    """
+    loaded = 0
+    for file in sorted(folder.glob("*.json")) if folder.is_dir() else []:
+        try:
+            loaded += _load(file)
+        except (OperationalError, InterfaceError) as exc:
+            log.warning("what is kept in %s stays there: the database is away: %s", folder, exc)
+            break
+        except (ValueError, TypeError, KeyError, DatabaseError) as exc:
+            log.error("%s cannot be loaded and is set aside: %s", file, exc)
+            file.rename(file.with_suffix(".broken"))
+    return loaded
+
+
+def _load(file: Path) -> bool:
+    """Whether this process has loaded the file, and not another one in the meantime."""
+    with suppress(FileNotFoundError), file.open() as opened:
+        fcntl.flock(opened, fcntl.LOCK_EX)
+        if not file.exists():
+            return False
+        saved = json.load(opened)
         thing = Kept(**saved | {"body": base64.b64decode(saved["body"])})
         with transaction.atomic(), connection.cursor() as cursor:
             keep_all(cursor, [thing])
         file.unlink()
-    return len(files)
+        return True
+    return False

@@ -7,23 +7,35 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC
 from typing import Any
 
+from django.db.models import Exists, OuterRef
+
 from metering import ceilometer
-from metering.bounds import timestamp_text
+from metering.bounds import check_volume, parse_timestamp, timestamp_text
 from metering.errors import BadSignature, MeteringError
-from metering.models import Sample, SampleOriginal
+from metering.models import ResourceMetadata, Sample, SampleOriginal, Series, Signer
 from metering.models.queries import SampleQuerySet
-from metering.signing import SCHEME, Keyring, metadata_digest, sample_bytes
+from metering.sifting import identity_of, key_of
+from metering.signing import SCHEME, Keyring, canonical_metadata, metadata_digest, sample_bytes, volume_digits
 
 PAGE = 5_000  # rows; pages go by key, because a pooled connection keeps no server-side cursor
 
 
-def pages(samples: SampleQuerySet) -> Iterator[list[Sample]]:
+def pages(samples: SampleQuerySet, size: int = PAGE) -> Iterator[list[Sample]]:
     """All samples of a query in the order of their key, a page at a time, with what they refer to."""
     query = samples.order_by("series_id", "ts", "message_id").select_related("series", "metadata", "signer")
     last: tuple[Any, ...] | None = None
-    while page := list((query if last is None else query.filter(pk__gt=last))[:PAGE]):
+    while page := list((query if last is None else query.filter(pk__gt=last))[:size]):
         yield page
         last = page[-1].pk
+
+
+def orphans(samples: SampleQuerySet) -> SampleQuerySet:
+    """Samples of which a row that they refer to is gone, so that no page holds them."""
+    return samples.filter(
+        ~Exists(Series.objects.filter(pk=OuterRef("series_id")))
+        | ~Exists(ResourceMetadata.objects.filter(pk=OuterRef("metadata_id")))
+        | ~Exists(Signer.objects.filter(pk=OuterRef("signer_id")))
+    ).order_by("ts", "message_id")
 
 
 def originals(page: Iterable[Sample]) -> dict[tuple[Any, ...], str]:
@@ -67,11 +79,12 @@ def fault(sample: Sample, original: str | None, keyring: Keyring, ceilometer_sec
             _check_ours(sample, original, keyring)
         else:
             ceilometer.check(message(sample, original), ceilometer_secrets)
+        differs = original is not None and _differs(sample, json.loads(original))
     except MeteringError as exc:
         return str(exc)
-    if original is not None:
-        return _differs(sample, json.loads(original))
-    return None
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as exc:  # a stored text was changed
+        return f"what is stored is no metering message: {exc}"
+    return "the row is not what the original message says" if differs else None
 
 
 def _check_ours(sample: Sample, original: str | None, keyring: Keyring) -> None:
@@ -88,8 +101,25 @@ def _check_ours(sample: Sample, original: str | None, keyring: Keyring) -> None:
         raise BadSignature("the signature does not fit what is stored")
 
 
-def _differs(sample: Sample, body: dict[str, Any]) -> str | None:
+def _differs(sample: Sample, body: dict[str, Any]) -> bool:
     """Whether the row says something else than the text kept beside it."""
-    told = (body["counter_name"], body["resource_id"], float(body["counter_volume"]), body.get("project_id"))
-    row = (sample.series.meter, sample.series.resource_id, sample.volume, sample.series.project_id)
-    return None if told == row else "the row is not what the original message says"
+    series = sample.series
+    row = (
+        (series.source, series.meter, series.type, series.unit, series.resource_id, series.user_id, series.project_id),
+        volume_digits(sample.volume),
+        sample.ts,
+        sample.metadata.body,
+        sample.message_id,
+        bytes(sample.signature).hex(),
+        sample.signer.publisher,
+    )
+    told = (
+        key_of(body),
+        volume_digits(check_volume(body["counter_volume"])),
+        parse_timestamp(body["timestamp"]),
+        canonical_metadata(body.get("resource_metadata", {})),
+        identity_of(body["message_id"])[0],
+        body["message_signature"].rpartition(":")[2],
+        body.get("publisher_id") or "",
+    )
+    return row != told

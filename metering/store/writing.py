@@ -98,10 +98,23 @@ def _insert_missing(
     return int(cursor.rowcount)
 
 
+# Only beside the row that has its signature: a message that takes the id of a known one must not speak for that.
+_KEEP_ORIGINALS = """
+INSERT INTO sample_original (series_id, ts, message_id, body)
+SELECT series_id, ts, message_id, body
+FROM unnest(%s::bigint[], %s::timestamptz[], %s::uuid[], %s::bytea[], %s::text[])
+    AS kept (series_id, ts, message_id, signature, body)
+JOIN sample USING (series_id, ts, message_id, signature)
+ON CONFLICT DO NOTHING
+"""
+
+
 def _keep_originals(cursor: Cursor, items: Sequence[Genuine], ids: keys.Ids) -> None:
-    rows = sorted((ids.series[item.series.key], item.ts, str(item.message_id), item.original) for item in items)
-    types = ("bigint", "timestamptz", "uuid", "text")
-    _insert_missing(cursor, "sample_original", "series_id, ts, message_id, body", types, rows)
+    rows = sorted(
+        (ids.series[item.series.key], item.ts, str(item.message_id), item.signature, item.original) for item in items
+    )
+    if rows:
+        cursor.execute(_KEEP_ORIGINALS, [list(column) for column in zip(*rows, strict=True)])
 
 
 def _keep_foreign_ids(cursor: Cursor, items: Sequence[Genuine], ids: keys.Ids) -> None:

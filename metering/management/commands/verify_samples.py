@@ -17,6 +17,7 @@ from metering.signing import Keyring
 from metering.store import reading
 
 MOST_IDS = 1_000  # printed; the count is of all
+ORPHAN = "the series, the metadata or the signer that it refers to is gone"
 
 
 class Command(BaseCommand):
@@ -48,6 +49,11 @@ class Command(BaseCommand):
                         self.stdout.write(f"{sample.message_id} {sample.series}: {fault}")
             checked += len(page)
             self._progress(checked, total)
+        for message_id in reading.orphans(samples).values_list("message_id", flat=True):
+            reasons[ORPHAN] += 1
+            checked += 1
+            if reasons.total() <= MOST_IDS:
+                self.stdout.write(f"{message_id}: {ORPHAN}")
         self.stdout.write(f"{checked - reasons.total()} of {checked} samples verify")
         for reason, count in reasons.most_common():
             self.stdout.write(f"{count}: {reason}")
