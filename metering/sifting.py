@@ -6,6 +6,7 @@ No database here: what it must know (keys, disabled publishers) is told. What is
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -49,7 +50,7 @@ class Genuine(NamedTuple):
     ts: datetime
     volume: float
     metadata: str  # its JSON text: what was signed
-    message_id: uuid.UUID
+    message_id: str  # a UUID in its canonical form
     signer: SignerKey
     signature: bytes
     foreign_id: bool  # the id does not say where its row is
@@ -195,7 +196,7 @@ class Sifter:
         signer, signature = self._signature(message, volume, metadata)
         self.check_time(moment, now)
         self.check_right(signer[2], series.key[1], disabled)
-        foreign = not is_uuid or prefix_of(identity.int) != id_prefix(series.digest, moment)
+        foreign = not is_uuid or not _says_where(identity, series, moment)
         genuine = Genuine(series, moment, volume, metadata, identity, signer, signature, foreign, None)
         return genuine if canonical(repacked(genuine)) == canonical(message) else genuine._replace(original=text)
 
@@ -248,7 +249,7 @@ class _RowJudge:
         except (ValueError, TypeError, IndexError) as exc:
             raise MalformedMessage(f"the row is not of the batch's form: {exc}") from exc
         volume = check_volume(volume)
-        number, is_uuid = identity_of(identity)
+        _, is_uuid = identity_of(identity)
         if not is_uuid:
             raise MalformedMessage("message_id of a row must be a UUID")
         data = sample_bytes(
@@ -261,9 +262,9 @@ class _RowJudge:
             self._sifter.check_time(moment, self._now)
             self._timely.add(moment)
         self._sifter.check_right(self._publisher, name, self._disabled)
-        foreign = prefix_of(number.int) != id_prefix(series.digest, moment)
+        foreign = not _says_where(identity, series, moment)
         return Genuine(
-            series, moment, volume, metadata.text, number, self._signer_key, bytes.fromhex(digits), foreign, None
+            series, moment, volume, metadata.text, identity, self._signer_key, bytes.fromhex(digits), foreign, None
         )
 
     def _time(self, timestamp: object) -> datetime:
@@ -289,7 +290,7 @@ def repacked(genuine: Genuine) -> dict[str, Any]:
     row = [name, type_, unit, genuine.volume, user_id, project_id, resource_id, timestamp_text(genuine.ts), 0]
     digits = genuine.signature.hex()
     signature = f"{SCHEME}:{kid}:{digits}" if scheme == SCHEME else digits
-    return messages.message(publisher, source, [*row, str(genuine.message_id)], json.loads(genuine.metadata), signature)
+    return messages.message(publisher, source, [*row, genuine.message_id], json.loads(genuine.metadata), signature)
 
 
 def _loads(text: str, what: str) -> Any:
@@ -329,11 +330,17 @@ def key_of(message: Mapping[str, Any]) -> SeriesKey:
     )  # fmt: skip
 
 
-def identity_of(text: object) -> tuple[uuid.UUID, bool]:
+_is_uuid = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").fullmatch
+
+
+def identity_of(text: object) -> tuple[str, bool]:
     """A message_id as the UUID it is stored under, and whether it was one (in its one canonical form)."""
+    if isinstance(text, str) and _is_uuid(text):
+        return text, True
     check_text("message_id", text)
-    try:
-        identity = uuid.UUID(str(text))
-    except ValueError:
-        return uuid.uuid5(FOREIGN_IDS, str(text)), False
-    return (identity, True) if str(identity) == text else (uuid.uuid5(FOREIGN_IDS, str(text)), False)
+    return str(uuid.uuid5(FOREIGN_IDS, str(text))), False
+
+
+def _says_where(identity: str, series: Series, moment: datetime) -> bool:
+    """Whether the id is one of ours: made of its sample's time and series, and so found without a look-up."""
+    return prefix_of(int(identity.replace("-", ""), 16)) == id_prefix(series.digest, moment)

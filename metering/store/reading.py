@@ -109,7 +109,7 @@ def _differs(sample: Sample, body: dict[str, Any]) -> bool:
         volume_digits(sample.volume),
         sample.ts,
         sample.metadata.body,
-        sample.message_id,
+        str(sample.message_id),
         bytes(sample.signature).hex(),
         sample.signer.publisher,
     )

@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from django.db import IntegrityError, connection, transaction
@@ -51,11 +52,17 @@ def record(sifted: Sifted, now: datetime) -> Outcome:
     return Outcome(stored, len(genuine) - stored, len(sifted.refused))
 
 
+@lru_cache(maxsize=1024)
+def _time_text(moment: datetime) -> str:
+    """Of one length, so that texts sort as times do. A poll's samples share their moment."""
+    return moment.isoformat(timespec="microseconds")
+
+
 def _row(item: Genuine, ids: keys.Ids, recorded_at: str) -> _Row:
     return (
         ids.series[item.series.key],
-        item.ts.isoformat(timespec="microseconds"),  # of one length, so that texts sort as times do
-        str(item.message_id),
+        _time_text(item.ts),
+        item.message_id,
         repr(item.volume),
         recorded_at,
         ids.metadata[item.metadata],
@@ -111,12 +118,12 @@ ON CONFLICT DO NOTHING
 
 def _keep_originals(cursor: Cursor, items: Sequence[Genuine], ids: keys.Ids) -> None:
     rows = sorted(
-        (ids.series[item.series.key], item.ts, str(item.message_id), item.signature, item.original) for item in items
+        (ids.series[item.series.key], item.ts, item.message_id, item.signature, item.original) for item in items
     )
     if rows:
         cursor.execute(_KEEP_ORIGINALS, [list(column) for column in zip(*rows, strict=True)])
 
 
 def _keep_foreign_ids(cursor: Cursor, items: Sequence[Genuine], ids: keys.Ids) -> None:
-    rows = sorted((str(item.message_id), ids.series[item.series.key], item.ts) for item in items)
+    rows = sorted((item.message_id, ids.series[item.series.key], item.ts) for item in items)
     _insert_missing(cursor, "foreign_id", "message_id, series_id, ts", ("uuid", "bigint", "timestamptz"), rows)
