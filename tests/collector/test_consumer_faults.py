@@ -63,12 +63,12 @@ def test_the_services_broker_may_die_and_come_back(
     services.say("cinder", *volumes(30))
 
     rabbitmq.kill()
-    rabbitmq.start()
     assert eventually(lambda: not running.consumer.reading)
+    rabbitmq.start()
     assert eventually(lambda: "cinder" in running.consumer.reading, seconds=40)
     services.say("cinder", recorded("volume.create.end"))
 
-    assert eventually(lambda: running.acknowledged >= 31)
+    assert eventually(lambda: running.acknowledged >= 31, seconds=40)
     assert len({sample["message_id"] for sample in ours.samples()}) == 62
 
 
