@@ -33,7 +33,7 @@ class Spool:
     """The spool of one publisher, in a folder of its own, used by one worker and its announcer."""
 
     def __init__(self, directory: Path, limit_bytes: int) -> None:
-        self._directory, self._limit = directory, limit_bytes
+        self.directory, self._limit = directory, limit_bytes
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._done_log = directory / "done"
         self._dropped_file = directory / "dropped.json"
@@ -50,7 +50,7 @@ class Spool:
         body = json.dumps(kept)
         with self._locked():
             self._make_room(len(body))
-            _write_durably(self._file(key), body)
+            write_durably(self._file(key), body)
 
     def flush(self, send: Callable[[str], None]) -> int:
         """Send every poll kept here, oldest first; how many. What ``send`` raises ends it and keeps the rest."""
@@ -90,7 +90,7 @@ class Spool:
     def _count_dropped(self, samples: int) -> None:
         dropped = self.dropped
         counts = {"polls": dropped.get("polls", 0) + 1, "samples": dropped.get("samples", 0) + samples}
-        _write_durably(self._dropped_file, json.dumps(counts))
+        write_durably(self._dropped_file, json.dumps(counts))
 
     def _make_room(self, needed: int) -> None:
         polls = self._polls()
@@ -108,7 +108,7 @@ class Spool:
 
     def _polls(self) -> list[Path]:
         """The kept polls, oldest first."""
-        return sorted(self._directory.glob("*.poll"), key=lambda file: (file.stat().st_mtime_ns, file.name))
+        return sorted(self.directory.glob("*.poll"), key=lambda file: (file.stat().st_mtime_ns, file.name))
 
     def _name(self, key: Key) -> str:
         source, slot, shard = key
@@ -118,7 +118,7 @@ class Spool:
         return f"{slot}-{shard}-{name}"
 
     def _file(self, key: Key) -> Path:
-        return self._directory / f"{self._name(key)}.poll"
+        return self.directory / f"{self._name(key)}.poll"
 
     def _done(self) -> list[str]:
         return self._done_log.read_text().splitlines() if self._done_log.exists() else []
@@ -127,7 +127,7 @@ class Spool:
         text = self._done_log.read_text() if self._done_log.exists() else ""
         names, whole = text.splitlines(), text.endswith("\n") or not text  # a full disk may have torn the last line
         if len(names) >= 2 * _REMEMBERED:
-            _write_durably(self._done_log, "".join(f"{name}\n" for name in names[-_REMEMBERED:]))
+            write_durably(self._done_log, "".join(f"{name}\n" for name in names[-_REMEMBERED:]))
         with self._done_log.open("a") as done_log:
             done_log.write(f"{name}\n" if whole else f"\n{name}\n")
             done_log.flush()
@@ -136,12 +136,12 @@ class Spool:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """One at a time: the poll's task and the announcer are two processes."""
-        with (self._directory / "lock").open("w") as lock:
+        with (self.directory / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
 
-def _write_durably(file: Path, text: str) -> None:
+def write_durably(file: Path, text: str) -> None:
     """All of it or none of it, also when the power fails."""
     scratch = file.with_suffix(".new")
     with scratch.open("w") as scratch_file:
