@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.conf import settings
 
 
 class MeteringConfig(AppConfig):
@@ -12,4 +13,8 @@ class MeteringConfig(AppConfig):
     verbose_name = "Nephometer"
 
     def ready(self) -> None:
-        from metering import checks  # noqa: F401, PLC0415 # they register themselves, once the settings are there
+        from metering import checks, sources  # noqa: F401, PLC0415 # checks register themselves, once there are settings
+
+        told = settings.METERING
+        if told.role:  # an operator's command finds out for itself: `check` says it as one of many
+            sources.load(told.sources_file, told.poll_interval)

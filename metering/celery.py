@@ -18,7 +18,7 @@ from celery.app.amqp import AMQP, Queues
 from celery.signals import task_prerun, worker_init
 from kombu import Exchange
 
-from metering import environment
+from metering import environment, sources
 from metering.errors import BadSetting
 from metering.topology import EXCHANGES, POLL, is_redis, poll_queue
 
@@ -28,6 +28,8 @@ _PAUSE = 2.0  # seconds between two looks
 
 try:
     settings = environment.load(os.environ)
+    if settings.role:  # an operator's command finds out for itself, and may be there to tell what is wrong
+        sources.load(settings.sources_file, settings.poll_interval)
 except BadSetting as exc:
     sys.exit(f"nephometer: {exc}")
 

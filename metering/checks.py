@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.core import checks
 
 from metering import environment, plugins, sources
-from metering.errors import BadSetting, PluginError
+from metering.environment import Environment
+from metering.plugins import Plugin
+from metering.sources import Source
 
 
 @checks.register("metering")
@@ -26,44 +28,57 @@ def secrets_are_set(**_: Any) -> list[checks.CheckMessage]:
 
 
 @checks.register("metering")
-def plugins_load(**_: Any) -> list[checks.CheckMessage]:
-    """Every installed plugin loads, unless it was switched off, and no meter is claimed twice."""
+def plugins_and_sources_are_sound(**_: Any) -> list[checks.CheckMessage]:
+    """Every installed plugin loads, no meter is claimed twice, and the sources file fits the meters that are there."""
     settings = environment.load(os.environ)
-    found: list[checks.CheckMessage] = []
-    for namespace in plugins.NAMESPACES:
-        loaded = plugins.load(namespace, settings, os.environ)
-        found += _broken(loaded)
-        try:
-            plugins.check_claims(loaded)
-        except PluginError as exc:
-            found.append(checks.Error(str(exc), id="metering.E001"))
-    return found
+    # Once for all that is asked of them: each is made, and asked whether it is enabled, when it is loaded.
+    found = [plugin for name in plugins.NAMESPACES for plugin in plugins.load(name, settings, os.environ)]
+    return [*_of_plugins(found), *_of_sources(settings, found)]
 
 
-def _broken(loaded: Sequence[plugins.Plugin]) -> list[checks.CheckMessage]:
-    return [
-        checks.Warning(f"{plugin.namespace}: {plugin.name} is off: {plugin.reason}", id="metering.W002")
-        for plugin in loaded
-        if plugin.broken
-    ]
+def _of_plugins(found: Sequence[Plugin]) -> Iterator[checks.CheckMessage]:
+    for plugin in found:
+        if plugin.broken:
+            said = f"{plugin.namespace}: {plugin.name} of {plugin.package} {plugin.version} is off: {plugin.reason}"
+            yield checks.Warning(said, id="metering.W002")
+    for conflict in plugins.conflicts(found):
+        yield checks.Error(conflict, id="metering.E001")
 
 
-@checks.register("metering")
-def sources_are_sound(**_: Any) -> list[checks.CheckMessage]:
-    """The sources file can be read, and says which source a meter is of."""
-    settings = environment.load(os.environ)
-    try:
-        known = sources.load(settings.sources_file, settings.poll_interval)
-    except BadSetting as exc:
-        return [checks.Error(str(exc), id="metering.E002")]
-    polled = (
-        plugin
-        for namespace in (plugins.COMPUTE, plugins.CENTRAL)
-        for plugin in plugins.load(namespace, settings, os.environ)
-    )
-    meters = {meter.name for plugin in polled for meter in plugin.meters}
-    return [
-        checks.Info(f"{meter} is matched by {' and '.join(names)}; {names[0]} reads it", id="metering.I001")
-        for meter in sorted(meters)
-        if len(names := [source.name for source in known if source.matches(meter)]) > 1
-    ]
+def _of_sources(settings: Environment, found: Sequence[Plugin]) -> Iterator[checks.CheckMessage]:
+    known, faults = sources.read(settings.sources_file, settings.poll_interval)
+    for fault in faults:
+        yield checks.Error(f"METERING_SOURCES_FILE {settings.sources_file}: {fault}", id="metering.E002")
+    polled = {
+        meter.name: plugin.namespace == plugins.CENTRAL
+        for plugin in found
+        if plugin.namespace != plugins.COLLECTOR
+        for meter in plugin.meters
+    }
+    for meter in sorted(polled):
+        names = [source.name for source in known if source.matches(meter)]
+        if len(names) > 1:
+            where = _where_discovery_reaches(known, meter) if polled[meter] else ""
+            said = f"{meter} is matched by {' and '.join(names)}; {names[0]} reads it{where}"
+            yield checks.Info(said, id="metering.I001")
+    for source in known:
+        yield from _of_source(source, polled)
+    unread = [meter for meter in sorted(polled) if not any(source.matches(meter) for source in known)]
+    if known and unread:
+        yield checks.Info(f"no source reads {', '.join(unread)}", id="metering.I002")
+
+
+def _where_discovery_reaches(known: Sequence[Source], meter: str) -> str:
+    first = next(source for source in known if source.matches(meter))
+    return " where its discovery reaches" if first.discovery else ""
+
+
+def _of_source(source: Source, polled: dict[str, bool]) -> Iterator[checks.CheckMessage]:
+    """What a source asks for in vain: a slip of the pen reads nothing, and says nothing."""
+    for pattern in source.meters:
+        alone = Source(source.name, source.interval, (pattern.removeprefix("!"),))
+        if not any(alone.matches(meter) for meter in polled) and pattern != "*":
+            said = f"source {source.name!r}: {pattern!r} fits no meter of a pollster that is installed here"
+            yield checks.Warning(said, id="metering.W003")
+    if not any(source.wants_somewhere(meter) if central else source.wants(meter) for meter, central in polled.items()):
+        yield checks.Warning(f"source {source.name!r} reads no meter that earlier ones leave", id="metering.W004")

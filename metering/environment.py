@@ -18,6 +18,7 @@ from environ.fileaware_mapping import FileAwareMapping
 
 from metering.bounds import check_text
 from metering.errors import BadSetting, MalformedMessage
+from metering.user_metadata import UserMetadata
 
 ROLES = ("compute", "central", "consumer", "samples", "control", "beat", "api")
 WITHOUT_DJANGO = (
@@ -63,12 +64,18 @@ class Environment:
     signature: str  # of plain messages: canonical or ceilometer
     ceilometer_secrets: tuple[str, ...]  # empty: messages signed the original's way are refused
     unowned: str | None  # for domains nova did not make: None (no project), "skip", or a project id
+    report_stopped: bool  # what there is to tell of guests that are off
+    user_metadata: UserMetadata
+    nova_cloud: str | None  # of clouds.yaml: whose nova is asked for more of each instance
     plain_messages: bool
     libvirt_uri: str
     poll_interval: int  # seconds
     central_shards: int
     api_port: int
     disabled_plugins: tuple[str, ...]
+    pollster_definitions: tuple[str, ...]  # folders with declared pollsters
+    pollster_modules: tuple[str, ...]  # Python modules that a declared pollster may sign its requests with
+    pollster_commands: bool  # whether a declared pollster may run programs of its host
     retention_days: int  # samples older than this are refused; 0: any age
     ahead_seconds: int  # samples further in the future than this are refused
     spool_dir: Path
@@ -187,6 +194,11 @@ def _node_key(text: str | None) -> NodeKey | None:
     return NodeKey(kid, bytes.fromhex(digits))
 
 
+def value(environ: Mapping[str, str], name: str, default: str | None = None) -> str | None:
+    """One setting, by its name or from the file of ``NAME_FILE``. Raises `BadSetting` when that cannot be read."""
+    return _Reader(environ).text(name, default)
+
+
 def load(environ: Mapping[str, str]) -> Environment:
     """Read and check every setting that the role needs.
 
@@ -214,12 +226,21 @@ def load(environ: Mapping[str, str]) -> Environment:
         signature=read.choice("METERING_SIGNATURE", "canonical", ("canonical", "ceilometer")) or "",
         ceilometer_secrets=ceilometer_secrets,
         unowned=read.field("METERING_UNOWNED"),
+        report_stopped=read.flag("METERING_REPORT_STOPPED"),
+        user_metadata=UserMetadata(
+            prefixes=read.names("METERING_USER_METADATA_PREFIXES") or ("metering.",),
+            keys=read.names("METERING_USER_METADATA_KEYS"),
+        ),
+        nova_cloud=read.text("METERING_NOVA_CLOUD"),
         plain_messages=read.flag("METERING_PLAIN_MESSAGES"),
         libvirt_uri=read.text("METERING_LIBVIRT_URI") or "qemu:///system",
         poll_interval=read.number("METERING_POLL_INTERVAL", 60, 1, 86_400),
         central_shards=read.number("METERING_CENTRAL_SHARDS", 8, 1, 1_024),
         api_port=read.number("METERING_API_PORT", 8777, 1, 65_535),
         disabled_plugins=read.names("METERING_DISABLED_PLUGINS"),
+        pollster_definitions=read.names("METERING_POLLSTER_DEFINITIONS"),
+        pollster_modules=read.names("METERING_POLLSTER_MODULES"),
+        pollster_commands=read.flag("METERING_POLLSTER_COMMANDS"),
         retention_days=read.number("METERING_RETENTION_DAYS", 30, 0, 36_500),
         ahead_seconds=read.number("METERING_AHEAD_SECONDS", 600, 0, 86_400),
         spool_dir=read.path("METERING_SPOOL_DIR") or Path("/var/lib/nephometer/spool"),

@@ -55,6 +55,14 @@ class HypervisorAway(PollError):
     """The hypervisor does not answer: nothing of this host can be read now."""
 
 
+class ServiceFailed(PollError):
+    """An OpenStack service did not answer, or not with what was asked for; ``status`` is HTTP's, if it gave one."""
+
+    def __init__(self, service: str, what: str, status: int | None = None) -> None:
+        super().__init__(f"{service}: {what}")
+        self.service, self.what, self.status = service, what, status
+
+
 class MalformedOrder(MeteringError):
     """A poll order lacks a field, or has one of the wrong type or out of bounds."""
 

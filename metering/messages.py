@@ -11,7 +11,7 @@ import uuid
 from collections import Counter as Tally
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -72,6 +72,7 @@ class Header:
     guests: int | None
     errors: Mapping[str, int]
     dropped: Mapping[str, int]
+    signed_at: datetime | None  # by the publisher's clock; None from those that do not tell
     fields: Mapping[str, Any]  # all of it, as it was signed
 
 
@@ -264,6 +265,7 @@ def _header(
         "guests": poll.guests if poll else None,
         "errors": dict(poll.errors) if poll else None,
         "dropped": dict(poll.dropped) if poll else None,
+        "signed_at": timestamp_text(datetime.now(UTC)),
     }
     header["signature"] = signer.sign(header_bytes(header))
     return header
@@ -303,7 +305,7 @@ def _read_header(fields: dict[str, Any]) -> Header:
             check_text(name, fields.get(name))
         for name in ("polling_source", "node"):
             check_text(name, fields.get(name), null=True)
-        read_at = fields.get("read_at")
+        read_at, signed_at = fields.get("read_at"), fields.get("signed_at")
         return Header(
             publisher=fields["publisher"],
             source=fields["source"],
@@ -318,6 +320,7 @@ def _read_header(fields: dict[str, Any]) -> Header:
             guests=_whole_number(fields, "guests", (1 << 31) - 1),
             errors=_tally(fields, "errors"),
             dropped=_tally(fields, "dropped"),
+            signed_at=parse_timestamp(signed_at) if signed_at is not None else None,
             fields=fields,
         )
     except MalformedMessage as exc:

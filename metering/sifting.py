@@ -86,6 +86,15 @@ class Sifted:
     signer: Signer | None = None
 
 
+def _refused_header(header: messages.Header, why: MeteringError) -> Refused:
+    """All that is left of a batch without samples whose header is not believed, such as a node's announcement.
+
+    Without what differs each time it is sent, so that a node with a wrong key is one row with a count.
+    """
+    told = {name: value for name, value in header.fields.items() if name not in ("signed_at", "signature")}
+    return Refused(json.dumps(told, sort_keys=True), f"its header: {why}", header.publisher)
+
+
 class _Metadata(NamedTuple):
     text: str
     digest: str
@@ -109,8 +118,9 @@ class Sifter:
             )
             if header.publisher not in disabled:
                 sifted.receipt = header
-        except MeteringError:
-            pass  # neither receipt nor announcement; its samples are judged on their own
+        except MeteringError as exc:  # neither receipt nor announcement; its samples are judged on their own
+            if not batch.rows and not batch.whole:
+                sifted.refused.append(_refused_header(header, exc))
         self._sift_rows(batch, now, disabled, sifted)
         for text in batch.whole:
             try:

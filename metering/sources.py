@@ -1,19 +1,30 @@
-"""Polling sources: which meters are read how often. Pure Python; every process reads the same file."""
+"""Polling sources: which meters are read how often, and where. Pure Python; every process reads the same file."""
 
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
-import yaml
-
+from metering import sources_file
 from metering.errors import BadSetting
 
 DEFAULT = "default"
+
+
+class Place(Protocol):
+    """Where a central pollster asks."""
+
+    @property
+    def service(self) -> str: ...
+
+    @property
+    def region(self) -> str | None: ...
+
+    @property
+    def cloud(self) -> str | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,21 +32,39 @@ class Source:
     """A polling source: its meters are read every ``interval`` seconds.
 
     ``meters`` are names, shell globs, and exclusions that start with ``!``. An exclusion that matches
-    wins; only exclusions mean all other meters. A meter that an ``earlier`` source matches is that one's.
+    wins; only exclusions mean all other meters. ``discovery`` narrows where central pollsters ask. What an
+    ``earlier`` source reads is that one's alone.
     """
 
     name: str
-    interval: int
+    interval: int  # seconds
     meters: tuple[str, ...] = ("*",)
-    earlier: tuple[tuple[str, ...], ...] = ()  # the meters of the sources before this one
+    discovery: tuple[str, ...] = ()  # endpoint:, region: and cloud:, each with a name or glob
+    earlier: tuple[Source, ...] = ()  # those before it in the file
 
     def matches(self, meter: str) -> bool:
         """Whether its patterns name the meter, whoever reads it."""
         return _matches(self.meters, meter)
 
+    def reaches(self, place: Place) -> bool:
+        """Whether its discovery has central pollsters ask there."""
+        return _reaches(self.discovery, place.service, place.region or "", place.cloud or "")
+
     def wants(self, meter: str) -> bool:
-        """Whether this source reads the meter."""
-        return self.matches(meter) and not any(_matches(meters, meter) for meters in self.earlier)
+        """Whether this source has a compute host read the meter."""
+        return self.matches(meter) and not any(source.matches(meter) for source in self.earlier)
+
+    def wants_somewhere(self, meter: str) -> bool:
+        """Whether this source may have a central pollster read the meter at some place."""
+        everywhere = (source for source in self.earlier if not source.discovery)
+        return self.matches(meter) and not any(source.matches(meter) for source in everywhere)
+
+    def wants_at(self, meter: str, place: Place) -> bool:
+        """Whether this source has a central pollster read the meter there."""
+        return self._takes(meter, place) and not any(source._takes(meter, place) for source in self.earlier)
+
+    def _takes(self, meter: str, place: Place) -> bool:
+        return self.matches(meter) and self.reaches(place)
 
 
 @lru_cache(maxsize=4096)
@@ -47,51 +76,38 @@ def _matches(patterns: tuple[str, ...], meter: str) -> bool:
     return not included or any(fnmatch.fnmatchcase(meter, pattern) for pattern in included)
 
 
-def load(path: Path | None, interval: int) -> tuple[Source, ...]:
-    """The sources of a file, in its order; without one, a single source of all meters at ``interval``.
+@lru_cache(maxsize=4096)
+def _reaches(discovery: tuple[str, ...], service: str, region: str, cloud: str) -> bool:
+    """One entry of each kind that is there must fit; a kind that is not there leaves everything in."""
+    for kind, value in (("endpoint", service), ("region", region), ("cloud", cloud)):
+        patterns = [pattern for name, _, pattern in (entry.partition(":") for entry in discovery) if name == kind]
+        if patterns and not any(fnmatch.fnmatchcase(value, pattern) for pattern in patterns):
+            return False
+    return True
 
-    Raises `BadSetting` that names every fault of the file at once.
+
+def read(path: Path | None, interval: int) -> tuple[tuple[Source, ...], list[str]]:
+    """The sources of a file, in its order, and everything that is wrong with it: then there are no sources.
+
+    Without a file there is a single source of all meters at ``interval``, which is also that of a source that
+    names none.
     """
     if path is None:
-        return (Source(DEFAULT, interval),)
-    try:
-        read = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as exc:
-        raise BadSetting(f"METERING_SOURCES_FILE {path}: {exc}") from exc
-    entries = read.get("sources") if isinstance(read, dict) else None
-    if not isinstance(entries, list) or not entries:
-        raise BadSetting(f"METERING_SOURCES_FILE {path}: it must hold a list, 'sources', that is not empty")
-    faults = [fault for number, entry in enumerate(entries, 1) for fault in _faults(number, entry)]
-    if not faults:
-        names = [entry["name"] for entry in entries]
-        faults = [f"two sources have the name {name!r}" for name in dict.fromkeys(names) if names.count(name) > 1]
+        return (Source(DEFAULT, interval),), []
+    entries, faults = sources_file.read(path)
     if faults:
-        raise BadSetting(f"METERING_SOURCES_FILE {path}: {'; '.join(faults)}")
-    meters = [tuple(entry["meters"]) for entry in entries]
-    return tuple(
-        Source(entry["name"], entry.get("interval", interval), meters[place], tuple(meters[:place]))
-        for place, entry in enumerate(entries)
-    )
+        return (), faults
+    sources: list[Source] = []
+    for entry in entries:
+        sources.append(
+            Source(entry.name, entry.interval or interval, entry.meters, entry.discovery, earlier=tuple(sources))
+        )
+    return tuple(sources), []
 
 
-def _faults(number: int, entry: Any) -> list[str]:
-    """What is wrong with one entry of the file."""
-    if not isinstance(entry, Mapping):
-        return [f"source {number} is no mapping"]
-    label = f"source {number} ({entry.get('name')!r})"
-    faults = [f"{label}: unknown key {key!r}" for key in entry if key not in ("name", "interval", "meters")]
-    name = entry.get("name")
-    if not isinstance(name, str) or not name.strip() or not name.isprintable() or len(name) > 200:
-        faults.append(f"source {number}: 'name' must be a text of at most 200 characters, all printable")
-    interval = entry.get("interval", 1)
-    if isinstance(interval, bool) or not isinstance(interval, int) or not 1 <= interval <= 86_400:
-        faults.append(f"{label}: 'interval' must be seconds, from 1 to 86400")
-    meters = entry.get("meters")
-    if not isinstance(meters, list) or not meters or not all(isinstance(m, str) and m.strip("!") for m in meters):
-        return [*faults, f"{label}: 'meters' must be a list of names, globs and !exclusions"]
-    plain = [meter for meter in meters if not meter.startswith("!") and meter != "*"]
-    if plain and "*" in meters:
-        faults.append(f"{label}: '*' beside other inclusions")
-    if plain and len(plain) < len(meters) and "*" not in meters:
-        faults.append(f"{label}: inclusions and exclusions together (use '*' with exclusions)")
-    return faults
+def load(path: Path | None, interval: int) -> tuple[Source, ...]:
+    """The sources, as `read` tells. Raises `BadSetting` that names every fault of the file at once, by its line."""
+    sources, faults = read(path, interval)
+    if faults:
+        raise BadSetting("\n  ".join([f"METERING_SOURCES_FILE {path}:", *faults]))
+    return sources

@@ -33,7 +33,7 @@ class Spool:
     """The spool of one publisher, in a folder of its own, used by one worker and its announcer."""
 
     def __init__(self, directory: Path, limit_bytes: int) -> None:
-        self._directory, self._limit = directory, limit_bytes
+        self.directory, self._limit = directory, limit_bytes
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._done_log = directory / "done"
         self._dropped_file = directory / "dropped.json"
@@ -108,7 +108,7 @@ class Spool:
 
     def _polls(self) -> list[Path]:
         """The kept polls, oldest first."""
-        return sorted(self._directory.glob("*.poll"), key=lambda file: (file.stat().st_mtime_ns, file.name))
+        return sorted(self.directory.glob("*.poll"), key=lambda file: (file.stat().st_mtime_ns, file.name))
 
     def _name(self, key: Key) -> str:
         source, slot, shard = key
@@ -118,7 +118,7 @@ class Spool:
         return f"{slot}-{shard}-{name}"
 
     def _file(self, key: Key) -> Path:
-        return self._directory / f"{self._name(key)}.poll"
+        return self.directory / f"{self._name(key)}.poll"
 
     def _done(self) -> list[str]:
         return self._done_log.read_text().splitlines() if self._done_log.exists() else []
@@ -136,7 +136,7 @@ class Spool:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """One at a time: the poll's task and the announcer are two processes."""
-        with (self._directory / "lock").open("w") as lock:
+        with (self.directory / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 

@@ -9,9 +9,12 @@ from __future__ import annotations
 import inspect
 import json
 import logging
+import socket
+import time
 import zlib
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
@@ -32,6 +35,8 @@ class ComputePollster(Protocol):
     """Reads some meters of one guest.
 
     It may have ``needs: frozenset[Statistic]``, all that it asks the hypervisor for; without, everything is read.
+    With ``of_stopped = True`` it is also asked about guests that are off, of which there are only the state, the
+    size and the space of the disks (METERING_REPORT_STOPPED).
     """
 
     @property
@@ -41,16 +46,50 @@ class ComputePollster(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Node:
+    """The host itself, for those who read it."""
+
+    name: str  # METERING_NODE
+    seconds: float  # that the reading may take
+
+
+class NodePollster(Protocol):
+    """Reads some meters of the host itself, once in each poll, beside the reading of its guests."""
+
+    @property
+    def meters(self) -> tuple[Meter, ...]: ...
+
+    def poll_node(self, node: Node) -> Iterable[Counter]: ...
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
     """Where a central pollster asks: the unit in which central work is shared out, and fails."""
 
-    service: str  # a service's type in the catalogue, such as volumev3
+    service: str  # a service's type in the catalogue, such as block-storage
     region: str | None = None
     project: str | None = None  # only for services that are asked per project
+    cloud: str | None = None  # the cloud's name here: regions of two clouds may have one name
+
+    @property
+    def parts(self) -> tuple[str | None, ...]:
+        """What identifies it, in a poll's origin and in the sharing of the work."""
+        return self.service, self.region, self.project, self.cloud
+
+    def __str__(self) -> str:
+        of = f" of {self.cloud}" if self.cloud else ""
+        project = f", project {self.project}" if self.project else ""
+        return f"{self.service} in {self.region or 'no region'}{of}{project}"
+
+
+WantsAt = Callable[[str, Place], bool]  # whether a meter is asked for at a place
 
 
 class CentralPollster(Protocol):
-    """Reads some meters of an OpenStack service."""
+    """Reads some meters of an OpenStack service.
+
+    It may have ``begin(until)``, called before each poll: later than that (`time.monotonic`) it must not ask.
+    """
 
     @property
     def meters(self) -> tuple[Meter, ...]: ...
@@ -71,9 +110,12 @@ class Poll:
     errors: Tally[str] = field(default_factory=Tally)
 
 
-def check_compute(found: Mapping[str, Any]) -> dict[str, ComputePollster]:
+def check_compute(found: Mapping[str, Any]) -> dict[str, ComputePollster | NodePollster]:
     """The compute plugins, by name, once each keeps the contract. Raises `PluginError`."""
     for name, pollster in found.items():
+        if hasattr(pollster, "poll_node"):
+            _check(name, pollster, "poll_node", ("node",))
+            continue
         _check(name, pollster, "poll", ("instance", "hypervisor"))
         needs = getattr(pollster, "needs", EVERYTHING)
         if not isinstance(needs, frozenset) or not needs <= EVERYTHING:
@@ -104,27 +146,65 @@ def _named(name: str, pollster: object) -> str:
 
 
 def poll_compute(
-    host: Host, pollsters: Mapping[str, ComputePollster], wants: Wants, seconds: float, origin: str, now: datetime
+    host: Host,
+    pollsters: Mapping[str, ComputePollster | NodePollster],
+    wants: Wants,
+    seconds: float,
+    origin: str,
+    now: datetime,
+    *,
+    node: str | None = None,
 ) -> Poll:
-    """Read the host once, in about ``seconds`` at most, and ask every pollster about every guest.
+    """Read the host once, in about ``seconds`` at most, and ask every pollster about every guest, or about the host.
 
-    Counters that have none get the moment of the reading as their timestamp, and ``origin``.
-    A host that cannot be read gives a poll of no samples, at ``now``.
+    ``node`` is the host's name (METERING_NODE), by default the one it gives itself. Counters that have none get the
+    moment of the reading as their timestamp, and ``origin``. A hypervisor that cannot be read gives no samples of
+    guests, at ``now``; one of which nothing is asked is left alone.
     """
     asked = _asked(pollsters, wants)
+    of_node: dict[str, Any] = {name: pollster for name, pollster in asked.items() if hasattr(pollster, "poll_node")}
+    of_guests: dict[str, Any] = {name: pollster for name, pollster in asked.items() if name not in of_node}
+    # Beside each other: a management controller takes seconds to answer, and neither is to wait for the other.
+    with ThreadPoolExecutor(1, "node") as aside:
+        about = Node(node or socket.gethostname(), seconds)
+        beside = aside.submit(_ask_node, of_node, about) if of_node else None
+        poll = _poll_guests(host, of_guests, wants, seconds, now) if of_guests or not of_node else Poll(now)
+        if beside is not None:
+            counters, errors = beside.result()
+            poll.counters += [counter for counter in counters if wants(counter.name)]
+            poll.errors += errors
+    poll.counters = [_stamped(counter, poll.read_at, origin) for counter in poll.counters]
+    return poll
+
+
+def _poll_guests(
+    host: Host, pollsters: Mapping[str, ComputePollster], wants: Wants, seconds: float, now: datetime
+) -> Poll:
     try:
-        reading = host.read(_needs(asked.values()), seconds)
+        reading = host.read(_needs(pollsters.values()), seconds)
     except HypervisorAway as exc:
         log.warning("nothing was read: %s", exc)
         return Poll(now, errors=Tally({HYPERVISOR: 1}))
     instances = reading.instances()
     poll = Poll(reading.read_at, guests=len(instances), errors=Tally(reading.errors))
-    poll.counters = [
-        _stamped(counter, reading.read_at, origin)
-        for counter in _ask_all(instances, reading, asked, poll.errors)
-        if wants(counter.name)
-    ]
+    told = _ask_all(instances, reading, pollsters, poll.errors)
+    poll.counters = [counter for counter in told if wants(counter.name)]
     return poll
+
+
+def _ask_node(pollsters: Mapping[str, NodePollster], node: Node) -> tuple[list[Counter], Tally[str]]:
+    """Every pollster about the node; one failure never costs the rest."""
+    counters: list[Counter] = []
+    errors: Tally[str] = Tally()
+    complaints = _Complaints(errors)
+    for name, pollster in pollsters.items():
+        try:
+            for counter in _counters(pollster.poll_node(node)):
+                counters.append(counter)  # noqa: PERF402 # what was yielded before a failure is kept
+        except Exception as exc:  # noqa: BLE001 # a plugin is anybody's code: it costs itself only
+            complaints.add(name, node.name, exc)
+    complaints.log()
+    return counters, errors
 
 
 def _ask_all(
@@ -137,6 +217,8 @@ def _ask_all(
     complaints = _Complaints(errors)
     for instance in instances:
         for name, pollster in pollsters.items():
+            if not instance.running and not getattr(pollster, "of_stopped", False):
+                continue
             try:
                 yield from _counters(pollster.poll(instance, hypervisor))
             except InstanceGone:
@@ -153,26 +235,37 @@ def poll_central(
     takes: Callable[[Place], bool],
     origin: Callable[[Place], str],
     due: datetime,
+    seconds: float,
+    wants_at: WantsAt = lambda meter, place: True,
 ) -> Poll:
-    """Ask every pollster at every place that falls to this share of the work; counters get ``due`` as timestamp."""
+    """Ask every pollster at every place that falls to this share of the work, for ``seconds`` at most.
+
+    Counters that have none get ``due`` as timestamp, and the place's origin. A place for which no time was
+    left is counted as one that failed. ``wants_at`` says which of the wanted meters are read at a place.
+    """
     poll = Poll(due)
+    until = time.monotonic() + seconds
     complaints = _Complaints(poll.errors)
     for name, pollster in _asked(pollsters, wants).items():
-        for place in _places(name, pollster, complaints):
-            if not takes(place):
+        for place in _places(name, pollster, until, complaints):
+            if not takes(place) or not any(wants_at(meter.name, place) for meter in pollster.meters):
                 continue
             try:
+                if time.monotonic() >= until:
+                    raise PollError("no time was left in this poll")
                 for counter in _counters(pollster.poll(place)):
-                    if wants(counter.name):
+                    if wants(counter.name) and wants_at(counter.name, place):
                         poll.counters.append(_stamped(counter, due, origin(place)))
             except Exception as exc:  # noqa: BLE001 # a plugin is anybody's code: it costs itself only
-                complaints.add(name, f"{place.service} in {place.region}", exc)
+                complaints.add(name, str(place), exc)
     complaints.log()
     return poll
 
 
-def _places(name: str, pollster: CentralPollster, complaints: _Complaints) -> list[Place]:
+def _places(name: str, pollster: CentralPollster, until: float, complaints: _Complaints) -> list[Place]:
     try:
+        if begin := getattr(pollster, "begin", None):
+            begin(until)
         return list(pollster.places())
     except Exception as exc:  # noqa: BLE001 # a plugin is anybody's code: it costs itself only
         complaints.add(name, "its places", exc)
@@ -181,7 +274,7 @@ def _places(name: str, pollster: CentralPollster, complaints: _Complaints) -> li
 
 def share(place: Place, shards: int) -> int:
     """Which share of the work a place falls to: the same in every process, for ever."""
-    return zlib.crc32(json.dumps([place.service, place.region, place.project]).encode()) % shards
+    return zlib.crc32(json.dumps(place.parts).encode()) % shards
 
 
 def origin_text(*parts: str | int | None) -> str:

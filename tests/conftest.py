@@ -10,6 +10,7 @@ from django.db import connection, connections
 
 from embedded.services import Postgres, Redis
 from tests.libvirt_lab import LibvirtLab
+from tests.openstack.lab import CloudLab
 from tests.services import RabbitMQ
 from tests.stage import Stage
 
@@ -77,3 +78,12 @@ def libvirt_lab(stage: Stage) -> LibvirtLab:
     """A libvirt with no guests but those that the session's tests have defined."""
     stage.libvirt_lab.wait_ready()
     return stage.libvirt_lab
+
+
+@pytest.fixture
+def cloud_lab(stage: Stage) -> CloudLab:
+    """A real Keystone and Glance; the stand-ins of the other services answer as they do at first."""
+    stage.cloud_lab.wait_ready()
+    stage.cloud_lab.services.reset()
+    stage.cloud_lab.write_clouds(lab={})
+    return stage.cloud_lab

@@ -7,7 +7,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from pollsters.compute.hypervisor import CPUStats, DiskStats, Instance, MemoryStats, NICStats, Statistic
+from pollsters.compute.hypervisor import (
+    CPUStats,
+    DiskSpace,
+    DiskStats,
+    Instance,
+    MemoryStats,
+    NICStats,
+    PerfStats,
+    Statistic,
+)
 
 T = TypeVar("T")
 READ_AT = datetime(2026, 5, 1, 12, 0, 0, 250_000, tzinfo=UTC)
@@ -21,8 +30,11 @@ class FakeGuest:
     vcpus: int | Exception = 1
     memory: MemoryStats | Exception = field(default_factory=MemoryStats)
     disks: Sequence[DiskStats] | Exception = ()
+    space: Sequence[DiskSpace] | Exception = ()
     nics: Sequence[NICStats] | Exception = ()
+    perf: PerfStats | Exception = field(default_factory=PerfStats)
     power_state: int | Exception = 1
+    counted: Mapping[str, int] = field(default_factory=dict)  # at the poll before this one
 
 
 class FakeHypervisor:
@@ -53,8 +65,17 @@ class FakeHypervisor:
     def disks(self, instance: Instance) -> Iterable[DiskStats]:
         return _answer(self._guest(instance).disks)
 
+    def space(self, instance: Instance) -> Iterable[DiskSpace]:
+        return _answer(self._guest(instance).space)
+
     def nics(self, instance: Instance) -> Iterable[NICStats]:
         return _answer(self._guest(instance).nics)
+
+    def perf(self, instance: Instance) -> PerfStats:
+        return _answer(self._guest(instance).perf)
+
+    def growth(self, instance: Instance, what: str, count: int) -> int:
+        return count - self._guest(instance).counted.get(what, count)
 
     def power_state(self, instance: Instance) -> int:
         return _answer(self._guest(instance).power_state)

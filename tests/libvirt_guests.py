@@ -11,6 +11,7 @@ USER = uuid.uuid5(uuid.NAMESPACE_DNS, "user.test").hex
 IMAGE = str(uuid.uuid5(uuid.NAMESPACE_DNS, "image.test"))
 DISK_BYTES = 1 << 20
 MEMORY_MIB = 16
+FLAVOR = "m1.nano"  # a gigabyte of root disk, nothing ephemeral
 
 # What a guest runs: it reads and writes its first disk about once a second, so that its counters move.
 BOOT_SECTOR = bytes.fromhex(
@@ -22,11 +23,14 @@ BOOT_SECTOR = bytes.fromhex(
     "1000 0800 0080 0000 0800000000000000"  # packet: 8 sectors, to 0000:8000, from sector 8 on
 ).ljust(510, b"\0")
 
+# What an idle one runs: nothing, with its interrupts off.
+IDLE_SECTOR = bytes.fromhex("fa f4 ebfc").ljust(510, b"\0")
+
 NOVA = """
   <metadata><nova:instance xmlns:nova="http://openstack.org/xmlns/libvirt/nova/1.1">
     <nova:package version="31.0.0"/><nova:name>vm-{name}</nova:name>
     <nova:creationTime>2026-01-01 00:00:00</nova:creationTime>
-    <nova:flavor name="m1.nano" id="42"><nova:memory>{memory}</nova:memory><nova:disk>1</nova:disk>
+    <nova:flavor name="{flavor}" id="42"><nova:memory>{memory}</nova:memory><nova:disk>1</nova:disk>
       <nova:swap>0</nova:swap><nova:ephemeral>0</nova:ephemeral><nova:vcpus>1</nova:vcpus></nova:flavor>
     <nova:owner><nova:user uuid="{user}">demo</nova:user><nova:project uuid="{project}">demo</nova:project></nova:owner>
     <nova:root type="image" uuid="{image}"/>
@@ -55,6 +59,7 @@ class Guest:
     nova: bool = True
     disks: int = 1
     nics: int = 1
+    idle: bool = False  # it costs next to nothing, and its counters stand still
 
     @property
     def uuid(self) -> str:
@@ -77,7 +82,7 @@ class Guest:
         """Its libvirt definition; its disks are made in the folder."""
         disks = [self._disk(folder / f"{self.name}-{number}", number) for number in range(self.disks)]
         nics = [NIC.format(mac=self._mac(number), tap=tap) for number, tap in enumerate(self.taps)]
-        nova = NOVA.format(name=self.name, memory=MEMORY_MIB, user=USER, project=PROJECT, image=IMAGE)
+        nova = NOVA.format(name=self.name, flavor=FLAVOR, memory=MEMORY_MIB, user=USER, project=PROJECT, image=IMAGE)
         return DOMAIN.format(
             name=self.name,
             uuid=self.uuid,
@@ -89,7 +94,7 @@ class Guest:
 
     def _disk(self, path: Path, number: int) -> str:
         with path.open("wb") as image:
-            image.write(BOOT_SECTOR + b"\x55\xaa")
+            image.write((IDLE_SECTOR if self.idle else BOOT_SECTOR) + b"\x55\xaa")
             image.truncate(DISK_BYTES)
         return DISK.format(path=path, device=f"vd{'abcdefgh'[number]}")
 

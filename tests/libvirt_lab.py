@@ -17,7 +17,7 @@ from pathlib import Path
 import libvirt
 
 from embedded.daemon import Daemon, DaemonError, tied
-from tests.libvirt_guests import Guest
+from tests.libvirt_guests import NIC, Guest
 
 AS_ROOT = [] if os.geteuid() == 0 else ["sudo", "--non-interactive"]
 
@@ -147,6 +147,19 @@ class LibvirtLab:
             if domain.isActive():
                 domain.destroy()
             domain.undefine()
+
+    def retitle(self, guest: Guest, title: str | None) -> None:
+        """Change its metadata as it runs."""
+        with self._connection() as connection:
+            domain = connection.lookupByUUIDString(guest.uuid)
+            domain.setMetadata(libvirt.VIR_DOMAIN_METADATA_TITLE, title, None, None, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+
+    def plug(self, guest: Guest, tap: str) -> None:
+        """Give it one more interface as it runs."""
+        nic = NIC.format(mac="fa:16:3e:00:00:99", tap=tap)
+        with self._connection() as connection:
+            domain = connection.lookupByUUIDString(guest.uuid)
+            domain.attachDeviceFlags(nic, libvirt.VIR_DOMAIN_AFFECT_LIVE)
 
     def freeze(self, guest: Guest) -> None:
         """Make its QEMU hang: libvirt's questions to its monitor then get no answer."""

@@ -19,6 +19,7 @@ import pytest
 from embedded.daemon import DaemonError
 from embedded.services import Postgres, Redis, free_port
 from tests.libvirt_lab import LibvirtLab
+from tests.openstack.lab import CloudLab
 from tests.services import RabbitMQ, make_postgres, make_redis
 
 SECRETS = "k1:the-first-secret-of-the-tests,k0:an-older-secret-of-the-tests"
@@ -79,6 +80,14 @@ class Stage:
         lab.launch()
         return lab
 
+    @cached_property
+    def cloud_lab(self) -> CloudLab:
+        """It needs half a minute to start: launched here, waited for by whoever uses it."""
+        lab = CloudLab(self._folder("openstack"))
+        self.closing.append(lab.close)
+        lab.launch()
+        return lab
+
     def close(self) -> None:
         while self.closing:
             self.closing.pop()()
@@ -92,7 +101,11 @@ class Stage:
 
 STAGE = pytest.StashKey[Stage]()
 # Fixtures behind which a service with a slow start stands: it starts while the first tests run.
-_SLOW = {"rabbitmq": {"rabbitmq", "rabbitmq_url", "amqp_url", "broker_url"}, "libvirt_lab": {"libvirt_lab"}}
+_SLOW = {
+    "rabbitmq": {"rabbitmq", "rabbitmq_url", "amqp_url", "broker_url"},
+    "libvirt_lab": {"libvirt_lab"},
+    "cloud_lab": {"cloud_lab"},
+}
 
 
 @pytest.hookimpl(wrapper=True)

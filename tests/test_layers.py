@@ -28,10 +28,17 @@ FORBIDDEN = {
     "metering/models": ("metering.store", "metering.signing", "metering.tasks", "metering.publish"),
 }  # fmt: skip
 STARTERS = ("metering/management/", "metering/urls.py", "metering/celery.py", "metering/wsgi.py")
-LIBRARIES_OF_ONE_FILE = {"libvirt": "pollsters/compute/libvirt_host.py"}
+LIBRARIES_OF_ONE_FILE = {
+    "libvirt": "pollsters/compute/libvirt_host.py",
+    "openstack": "pollsters/central/cloud.py",
+    "keystoneauth1": "pollsters/central/cloud.py",
+    "pysnmp": "pollsters/central/snmp_agent.py",
+    "simpleeval": "pollsters/declared/evaluator.py",
+}
 WITHOUT_DJANGO = (
     "errors", "counters", "bounds", "identity", "signing", "ceilometer", "messages", "publish", "spool", "sources",
-    "plugins", "environment", "topology", "schedule", "celery",
+    "sources_file", "yaml_lines", "plugins", "contracts", "environment", "topology", "schedule", "celery",
+    "doctor/finding", "doctor/meters", "doctor/host", "doctor/broker",
 )  # fmt: skip
 
 

@@ -67,7 +67,6 @@ class Listener:
         self.queue = kombu.Queue(name, exchange, routing_key=key, auto_delete=False, durable=True)
         self.bound = self.queue(self.connection.default_channel)
         self.bound.declare()
-
         self.messages: list[kombu.Message] = []
 
     def heard(self) -> list[kombu.Message]:

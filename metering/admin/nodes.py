@@ -12,10 +12,11 @@ from django.utils.safestring import SafeString
 
 from metering.admin.lists import LookOnly
 from metering.admin.showing import counts, rows_link
-from metering.admin.unfolded import RadioFilter
+from metering.admin.unfolded import RadioFilter, labelled
 from metering.environment import CENTRAL
 from metering.models import Node, PollSlot
 from metering.models.reachability import PolledNode, with_polls
+from metering.store import clocks
 
 
 class ReachableFilter(RadioFilter):
@@ -32,6 +33,19 @@ class ReachableFilter(RadioFilter):
         return queryset.filter(reachable=value == "1") if value in ("0", "1") else queryset
 
 
+class ClockFilter(RadioFilter):
+    """Whether its clock is off by more than is warned of."""
+
+    title = "clock"
+    parameter_name = "clock"
+
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin[Node]) -> list[tuple[str, str]]:
+        return [("wrong", "Wrong")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Node]) -> QuerySet[Node]:
+        return queryset & Node.objects.with_wrong_clocks(clocks.WRONG_SECONDS) if self.value() else queryset
+
+
 @admin.register(Node)
 class NodeAdmin(LookOnly[Node]):
     """One publisher each; switching it off and on is all there is to edit."""
@@ -45,13 +59,14 @@ class NodeAdmin(LookOnly[Node]):
         "guests",
         "errors_of_the_last_poll",
         "dropped_by_the_spool",
+        "clock",
         "last_seen",
         "see",
     )
-    fields = ("publisher", "enabled", *list_display[2:], "first_seen")
+    fields = ("publisher", "enabled", *list_display[2:], "skew_at", "first_seen")
     readonly_fields = tuple(name for name in fields if name != "enabled")
     search_fields = ("publisher",)
-    list_filter = (ReachableFilter, "enabled", "role")
+    list_filter = (ReachableFilter, ClockFilter, "enabled", "role")
     ordering = ("publisher",)
 
     def has_change_permission(self, request: HttpRequest, obj: Node | None = None) -> bool:
@@ -79,6 +94,15 @@ class NodeAdmin(LookOnly[Node]):
     @admin.display(description="dropped")
     def dropped_by_the_spool(self, node: Node) -> str:
         return counts(node.dropped)
+
+    @labelled("clock", {"right": "success", "wrong": "danger"})
+    def clock(self, node: Node) -> tuple[str, str] | str:
+        """By how much it is off at least, as far as its batches tell."""
+        if node.skew is None:
+            return ""
+        if not clocks.is_wrong(node.skew):
+            return "right", "right"
+        return "wrong", f"{abs(node.skew):,.1f} s {'ahead' if node.skew > 0 else 'behind'}"
 
     @admin.display(description="see")
     def see(self, node: Node) -> SafeString | str:

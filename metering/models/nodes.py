@@ -10,6 +10,14 @@ from django.db.models import Q
 from django.utils import timezone
 
 
+class NodeQuerySet(models.QuerySet["Node"]):
+    """Nodes."""
+
+    def with_wrong_clocks(self, bound: float) -> NodeQuerySet:
+        """Those whose clocks are off by more than ``bound`` seconds."""
+        return self.filter(Q(skew__gt=bound) | Q(skew__lt=-bound))
+
+
 class Node(models.Model):
     """A publisher, known since its first genuine batch. A compute host is one; all central workers are one."""
 
@@ -25,6 +33,11 @@ class Node(models.Model):
     guests = models.IntegerField(null=True)  # seen in the last poll
     errors = models.JSONField(default=dict)  # of the last poll: pollster -> its errors' count
     dropped = models.JSONField(default=dict)  # what the host's spool had to drop since it was made
+    # By how many seconds its clock is ahead (above 0) or behind (below 0) at least; 0: as far as can be told, right.
+    skew = models.FloatField(null=True)
+    skew_at = models.DateTimeField(null=True)  # when that was found
+
+    objects = NodeQuerySet.as_manager()
 
     class Meta:
         db_table = "node"

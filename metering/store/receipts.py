@@ -8,16 +8,23 @@ from typing import Any
 
 from metering.environment import CENTRAL
 from metering.messages import Header
+from metering.store import clocks
 
 _NODE = """
-INSERT INTO node AS known (publisher, role, name, enabled, first_seen, last_seen, last_poll, guests, errors, dropped)
-VALUES (%(publisher)s, %(role)s, %(name)s, true, %(now)s, %(now)s, %(read_at)s, %(guests)s, %(errors)s, %(dropped)s)
+INSERT INTO node AS known (
+    publisher, role, name, enabled, first_seen, last_seen, last_poll, guests, errors, dropped, skew, skew_at
+) VALUES (
+    %(publisher)s, %(role)s, %(name)s, true, %(now)s, %(now)s, %(read_at)s, %(guests)s, %(errors)s, %(dropped)s,
+    %(skew)s, %(skew_at)s
+)
 ON CONFLICT (publisher) DO UPDATE SET
     last_seen = GREATEST(known.last_seen, excluded.last_seen),
     last_poll = GREATEST(known.last_poll, excluded.last_poll),
     guests = CASE WHEN %(polled)s THEN excluded.guests ELSE known.guests END,
     errors = CASE WHEN %(polled)s THEN excluded.errors ELSE known.errors END,
-    dropped = CASE WHEN %(polled)s THEN excluded.dropped ELSE known.dropped END
+    dropped = CASE WHEN %(polled)s THEN excluded.dropped ELSE known.dropped END,
+    skew = COALESCE(excluded.skew, known.skew),
+    skew_at = COALESCE(excluded.skew_at, known.skew_at)
 """
 
 # A batch that comes twice is counted once: its part is among those received.
@@ -39,13 +46,13 @@ ON CONFLICT (source, slot, node, shard) DO UPDATE SET
     guests = excluded.guests,
     errors = excluded.errors
 WHERE NOT poll.parts_received @> excluded.parts_received
+RETURNING CASE WHEN note <> 'not expected' THEN due END
 """
 
 
 def record(cursor: Any, header: Header, now: datetime) -> None:
     """Count a genuine batch: its publisher is alive and, if it belongs to a poll, a part of that was received."""
     role, _, name = header.publisher.partition("/")
-    errors, dropped = json.dumps(header.errors), json.dumps(header.dropped)
     told = {
         "publisher": header.publisher,
         "role": role,
@@ -53,15 +60,22 @@ def record(cursor: Any, header: Header, now: datetime) -> None:
         "now": now,
         "read_at": header.read_at,
         "guests": header.guests,
-        "errors": errors,
-        "dropped": dropped,
+        "errors": json.dumps(header.errors),
+        "dropped": json.dumps(header.dropped),
         "polled": header.slot is not None,
     }
-    cursor.execute(_NODE, told)
+    due = _record_poll(cursor, header, told)
+    skew = clocks.skew(now, header.signed_at, header.read_at, due)
+    cursor.execute(_NODE, told | {"skew": skew, "skew_at": now if skew is not None else None})
+    clocks.warn(header.publisher, skew)
+
+
+def _record_poll(cursor: Any, header: Header, told: dict[str, Any]) -> datetime | None:
+    """Count a part of a poll; when that poll was due, or None for what is no new part of an expected one."""
     # A compute host answers for its own polls only; the central workers share theirs; nobody else polls.
-    node = {"compute": name, "central": CENTRAL}.get(role)
+    node = {"compute": told["name"], "central": CENTRAL}.get(told["role"])
     if node is None or header.slot is None or header.polling_source is None or header.read_at is None:
-        return
+        return None
     poll = {
         "source": header.polling_source,
         "slot": header.slot,
@@ -72,3 +86,5 @@ def record(cursor: Any, header: Header, now: datetime) -> None:
         "samples": header.samples,
     }
     cursor.execute(_POLL, told | poll)
+    row = cursor.fetchone()
+    return row[0] if row else None

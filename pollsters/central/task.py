@@ -15,10 +15,14 @@ from metering.publish import publisher_of
 from metering.sources import Source
 from pollsters import runner
 from pollsters.answering import Desk, spool_of
+from pollsters.central.service import check
 from pollsters.order import PollOrder
 from pollsters.runner import Place
 
+ASKING_SHARE = 0.7  # of the time left to the deadline; the rest is for sending
+
 _settings = environment.load(os.environ)
+check(os.environ)  # a cloud that clouds.yaml does not have stops the worker here
 # Found when the worker starts, so that plugins which do not fit together stop it there.
 _pollsters = runner.check_central(plugins.enabled(plugins.CENTRAL, _settings, os.environ))
 _sources = {source.name: source for source in sources.load(_settings.sources_file, _settings.poll_interval)}
@@ -33,10 +37,13 @@ def poll_central(order: Mapping[str, Any]) -> None:
         return runner.share(place, asked.shards) == asked.shard
 
     def origin(place: Place) -> str:
-        return runner.origin_text(asked.source, asked.slot, place.service, place.region, place.project)
+        return runner.origin_text(asked.source, asked.slot, *place.parts)
 
     def take(source: Source, now: datetime) -> runner.Poll:
-        poll = runner.poll_central(_pollsters, source.wants, takes, origin, asked.due)
+        seconds = (asked.deadline - now).total_seconds() * ASKING_SHARE
+        poll = runner.poll_central(
+            _pollsters, source.wants_somewhere, takes, origin, asked.due, seconds, source.wants_at
+        )
         poll.read_at = now
         return poll
 

@@ -13,10 +13,10 @@ from pollsters.compute.libvirt_xml import Domain
 
 @dataclass(frozen=True, slots=True)
 class Handle:
-    """A running domain, as a connection knows it."""
+    """A domain, as a connection knows it."""
 
     id: str
-    run: int  # libvirt's number of this run of the domain: another one after each start
+    run: int  # libvirt's number of this run of the domain: another one after each start; -1 when it is off
     domain: Any = None  # the library's own object
 
 
@@ -35,11 +35,20 @@ class Connection(Protocol):
     def running(self) -> Sequence[Handle]:
         """The domains that run now."""
 
+    def stopped(self) -> Sequence[Handle]:
+        """The domains that are defined and do not run."""
+
+    def changed(self) -> set[str] | None:
+        """The ids of domains whose definitions may have changed since this was last asked; no call is made.
+
+        None when it cannot be known: whoever kept definitions must read them all again.
+        """
+
     def busy(self, handle: Handle) -> float:
         """Seconds for which the domain's monitor has been occupied, 0 when it is free. The monitor is not asked."""
 
     def definition(self, handle: Handle) -> str:
-        """The domain's XML, as it runs. The monitor is not asked. Raises `InstanceGone`, `PollError`."""
+        """The domain's XML, as it runs if it does. The monitor is not asked. Raises `InstanceGone`, `PollError`."""
 
     def figures(
         self, handles: Sequence[Handle], needs: frozenset[Statistic], domains: Mapping[str, Domain]
@@ -51,3 +60,6 @@ class Connection(Protocol):
 
     def prompt_figures(self, handles: Sequence[Handle], needs: frozenset[Statistic]) -> dict[str, Record]:
         """What is known of these domains without asking their monitors."""
+
+    def stopped_figures(self, handle: Handle, needs: frozenset[Statistic], domain: Domain) -> Record | None:
+        """What is known of a domain that is off: its state, size, and space on disk. None if it is no more."""

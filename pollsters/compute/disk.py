@@ -1,4 +1,4 @@
-"""What each disk of each instance read and wrote, and the space it takes."""
+"""What each disk of each instance read and wrote."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ READ_BYTES = Meter("disk.device.read.bytes", Kind.CUMULATIVE, "B")
 READ_REQUESTS = Meter("disk.device.read.requests", Kind.CUMULATIVE, "request")
 WRITE_BYTES = Meter("disk.device.write.bytes", Kind.CUMULATIVE, "B")
 WRITE_REQUESTS = Meter("disk.device.write.requests", Kind.CUMULATIVE, "request")
-CAPACITY = Meter("disk.device.capacity", Kind.GAUGE, "B")
-ALLOCATION = Meter("disk.device.allocation", Kind.GAUGE, "B")
-USAGE = Meter("disk.device.usage", Kind.GAUGE, "B")
+READ_LATENCY = Meter("disk.device.read.latency", Kind.CUMULATIVE, "ns")
+WRITE_LATENCY = Meter("disk.device.write.latency", Kind.CUMULATIVE, "ns")
 
 
 class DiskPollster:
     """One resource per disk, ``<instance id>-<device>``. Counts start again from zero with the guest."""
 
-    meters = (READ_BYTES, READ_REQUESTS, WRITE_BYTES, WRITE_REQUESTS, CAPACITY, ALLOCATION, USAGE)
+    meters = (READ_BYTES, READ_REQUESTS, READ_LATENCY, WRITE_BYTES, WRITE_REQUESTS, WRITE_LATENCY)
     needs = frozenset({Statistic.DISKS})
 
     def poll(self, instance: Instance, hypervisor: Hypervisor) -> Iterator[Counter]:
@@ -41,16 +40,8 @@ def figures(disk: DiskStats) -> tuple[tuple[Meter, int | None], ...]:
     return (
         (READ_BYTES, disk.read_bytes),
         (READ_REQUESTS, disk.read_requests),
+        (READ_LATENCY, disk.read_time),
         (WRITE_BYTES, disk.write_bytes),
         (WRITE_REQUESTS, disk.write_requests),
-        (CAPACITY, capacity(disk)),
-        (ALLOCATION, disk.allocation),
-        (USAGE, disk.physical),
+        (WRITE_LATENCY, disk.write_time),
     )
-
-
-def capacity(disk: DiskStats) -> int | None:
-    """Bytes that the guest sees; of a CD-ROM the hypervisor knows only what it takes on the host."""
-    if disk.capacity is None or disk.physical is None:
-        return disk.capacity
-    return max(disk.capacity, disk.physical)

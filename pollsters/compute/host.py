@@ -9,72 +9,83 @@ from __future__ import annotations
 
 import logging
 import time
-import zlib
 from collections import Counter as Tally
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
 from metering.errors import HypervisorAway, InstanceGone, PollError
-from pollsters.compute import libvirt_xml
 from pollsters.compute.connection import Connection, Handle
+from pollsters.compute.definitions import Definitions
+from pollsters.compute.details import Details, Nothing
+from pollsters.compute.growth import Growths
 from pollsters.compute.hypervisor import Statistic
+from pollsters.compute.libvirt_calls import SHUT_OFF
 from pollsters.compute.libvirt_records import Record, unknown_devices
 from pollsters.compute.libvirt_xml import Domain
-from pollsters.compute.reading import Guest, Reading
+from pollsters.compute.reading import Guest, Policy, Reading
 from pollsters.compute.survey import Attempt, Round, ask, hanging, within
 
 log = logging.getLogger(__name__)
 
 MOST_HUNG = 12  # each costs libvirtd one of its (by default) 20 workers until it goes on: risk no more of them
-DEFINITION_SECONDS = 300  # for which a definition is believed at least; one that shows a change is read at once
 SHARE_FOR_MONITORS = 0.8  # of the time; the rest is for what hung guests still tell
-MONITORED = frozenset({Statistic.CPU, Statistic.MEMORY, Statistic.DISKS})
-SHUT_OFF = 5
+MONITORED = frozenset({Statistic.CPU, Statistic.MEMORY, Statistic.DISKS, Statistic.SPACE})
 
 Answer = Guest | PollError
-
-
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """A definition that was read before."""
-
-    domain: Domain
-    run: int
-    until: float  # monotonic
 
 
 class ComputeHost:
     """The hypervisor of a host, read again and again by one process, over connections of its own."""
 
-    def __init__(self, connect: Callable[[], Connection], node: str, unowned: str | None = None) -> None:
-        self._connect, self._node, self._unowned = connect, node, unowned
+    def __init__(
+        self,
+        connect: Callable[[], Connection],
+        node: str,
+        policy: Policy | None = None,
+        growths: Growths | None = None,
+        details: Details | None = None,
+    ) -> None:
+        self._connect, self._policy = connect, policy or Policy()
+        self._growths, self._details = growths, details or Nothing()
         self._connection: Connection | None = None
         self._opening: Attempt[Connection] | None = None
-        self._known: dict[str, _Known] = {}
+        self._resting: Attempt[None] | None = None
+        self._definitions = Definitions(node)
 
     def read(self, needs: frozenset[Statistic], seconds: float) -> Reading:
-        """Read what is needed of every running guest, in at most about ``seconds``.
+        """Read what is needed of every guest, in at most about ``seconds``; of those that are off, if they are wanted.
 
         Raises `HypervisorAway` when nothing could be read; the next reading then tries a new connection.
         """
         start = time.monotonic()
         until = start + seconds
+        needs |= {Statistic.STATE}
         try:
             connection = self._usable(until)
             handles = within(until - time.monotonic(), connection.running, "libvirt")
+            stopped = self._stopped(connection, until)
         except HypervisorAway:
             self._leave()
             raise
-        self._forget_all_but(handles)
+        here = {handle.id for handle in (*handles, *stopped)}
+        self._definitions.keep(here)
+        self._details.ask(here)
         read_at = datetime.now(UTC)
-        total = self._rounds(handles, needs | {Statistic.STATE}, start + seconds * SHARE_FOR_MONITORS)
+        total = self._rounds(handles, needs, start + seconds * SHARE_FOR_MONITORS)
         if total.lost is not None and not total.answers:
             raise total.lost
         silent = [handle for handle in handles if handle.id not in total.answers]
-        total.answers |= self._without_monitors(silent, needs | {Statistic.STATE}, total.hung, until)
-        return Reading(read_at, _guests(total), self._unowned, self._errors(total, silent))
+        total.answers |= self._without_monitors(silent, needs, total.hung, until)
+        total.answers |= self._at_rest(stopped, needs, until)
+        details = self._details.known(until - time.monotonic())
+        return Reading(read_at, _guests(total), self._policy, details, self._growths, self._errors(total, silent))
+
+    def _stopped(self, connection: Connection, until: float) -> Sequence[Handle]:
+        if not self._policy.report_stopped:
+            return ()
+        return within(until - time.monotonic(), connection.stopped, "libvirt")
 
     def _rounds(self, handles: Sequence[Handle], needs: frozenset[Statistic], until: float) -> Round[Answer]:
         """Ask every guest, by a new connection whenever a hung guest has blocked a call on the old one."""
@@ -110,7 +121,7 @@ class ComputeHost:
         for handle in part:
             if handle.id not in found.hung:
                 try:
-                    domains[handle.id] = self._domain(connection, handle)
+                    domains[handle.id] = self._definitions.of(connection, handle)
                 except HypervisorAway:
                     raise
                 except PollError as exc:
@@ -128,20 +139,9 @@ class ComputeHost:
     def _guest(self, connection: Connection, handle: Handle, domain: Domain, record: Record) -> Guest:
         """The guest with its newest definition: an unknown device shows that the one we know is old."""
         if unknown_devices(record, domain.disks, domain.nics):
-            del self._known[handle.id]
-            domain = self._domain(connection, handle)
-        return Guest(domain, record)
-
-    def _domain(self, connection: Connection, handle: Handle) -> Domain:
-        """What the guest's definition says, read again when it may have changed."""
-        known = self._known.get(handle.id)
-        if known is None or known.run != handle.run or known.until < time.monotonic():
-            domain = libvirt_xml.parse(connection.definition(handle), self._node)
-            # Up to twice the time, by the guest's id: they must not all become old at one poll.
-            spread = zlib.crc32(handle.id.encode()) % DEFINITION_SECONDS
-            known = _Known(domain, handle.run, time.monotonic() + DEFINITION_SECONDS + spread)
-            self._known[handle.id] = known
-        return known.domain
+            self._definitions.forget([handle.id])
+            domain = self._definitions.of(connection, handle)
+        return Guest(domain, record, handle.run)
 
     def _without_monitors(
         self, silent: Sequence[Handle], needs: frozenset[Statistic], hung: Mapping[str, float], until: float
@@ -175,8 +175,43 @@ class ComputeHost:
                 seconds = hung.get(handle.id)
                 why = f"its monitor has not answered for {seconds:.0f} s" if seconds else "there was no time to ask it"
                 record = replace(records[handle.id], faults=dict.fromkeys(needs & MONITORED, why))
-                answers[handle.id] = Guest(self._domain(connection, handle), record)
+                answers[handle.id] = Guest(self._definitions.of(connection, handle), record, handle.run)
         return answers
+
+    def _at_rest(self, stopped: Sequence[Handle], needs: frozenset[Statistic], until: float) -> dict[str, Answer]:
+        """The guests that are off, each asked for its disks, which may lie on storage that does not answer."""
+        if not stopped:
+            return {}
+        if self._resting is not None and not self._resting.wait(0):
+            return dict.fromkeys((handle.id for handle in stopped), PollError("the disks of a guest do not answer"))
+        answers: dict[str, Answer] = {}
+        try:
+            look = partial(self._look_at_rest, self._usable(until), stopped, needs, answers)
+            self._resting = Attempt(look)
+            if not self._resting.wait(until - time.monotonic()):
+                raise HypervisorAway("the disks of a guest do not answer")
+            self._resting.result()
+        except HypervisorAway as exc:
+            self._leave()
+            return dict.fromkeys((handle.id for handle in stopped), PollError(str(exc))) | answers
+        return answers
+
+    def _look_at_rest(
+        self,
+        connection: Connection,
+        stopped: Sequence[Handle],
+        needs: frozenset[Statistic],
+        answers: dict[str, Answer],
+    ) -> None:
+        for handle in stopped:
+            try:
+                domain = self._definitions.of(connection, handle)
+                if record := connection.stopped_figures(handle, needs, domain):
+                    answers[handle.id] = Guest(domain, record, handle.run)
+            except HypervisorAway:
+                raise
+            except PollError as exc:
+                answers[handle.id] = exc
 
     def _errors(self, total: Round[Answer], silent: Sequence[Handle]) -> dict[str, int]:
         """What went wrong with whole guests; a guest that went away is no error."""
@@ -204,17 +239,21 @@ class ComputeHost:
                 raise HypervisorAway("libvirt does not answer")
             self._opening = None
             self._connection = opening.result()
+        self._forget_changed(self._connection)
         return self._connection
+
+    def _forget_changed(self, connection: Connection) -> None:
+        changed = connection.changed()
+        if changed is None:
+            self._definitions.forget_all()
+        else:
+            self._definitions.forget(changed)
 
     def _leave(self) -> None:
         """Use this connection no more. Closing may block as any call may, and so is left to a thread."""
         if self._connection is not None:
             Attempt(self._connection.close)
             self._connection = None
-
-    def _forget_all_but(self, handles: Sequence[Handle]) -> None:
-        running = {handle.id for handle in handles}
-        self._known = {identity: known for identity, known in self._known.items() if identity in running}
 
 
 def _guests(total: Round[Answer]) -> dict[str, Guest]:

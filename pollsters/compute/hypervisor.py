@@ -20,7 +20,9 @@ class Statistic(StrEnum):
     CPU = "cpu"
     MEMORY = "memory"
     DISKS = "disks"
+    SPACE = "space"
     NICS = "nics"
+    PERF = "perf"
 
 
 EVERYTHING = frozenset(Statistic)
@@ -28,13 +30,14 @@ EVERYTHING = frozenset(Statistic)
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """One guest that ran when the host was read."""
+    """One guest that the host had when it was read."""
 
     id: str  # the domain's UUID, which is nova's too
     name: str  # the hypervisor's own name, such as instance-0000002a
     project_id: str | None  # None: nobody's, seen by admins only
     user_id: str | None
     metadata: Mapping[str, Any] = field(default_factory=dict)  # what every sample of it carries
+    running: bool = True  # one that is off is only there under METERING_REPORT_STOPPED
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +72,16 @@ class DiskStats:
     write_requests: int | None = None
     read_time: int | None = None  # nanoseconds spent on reads
     write_time: int | None = None  # nanoseconds spent on writes
-    capacity: int | None = None  # bytes that the guest sees
-    allocation: int | None = None  # bytes written to on the host's storage
-    physical: int | None = None  # bytes that the disk takes on the host
+
+
+@dataclass(frozen=True, slots=True)
+class DiskSpace:
+    """What one disk of the guest takes, in bytes."""
+
+    device: str
+    capacity: int | None = None  # that the guest sees
+    allocation: int | None = None  # written to on the host's storage
+    physical: int | None = None  # that the disk's image or volume is long on the host
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +111,19 @@ class NICStats:
     tx_drops: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class PerfStats:
+    """What the host's processor counted for the guest. Only events that its definition switches on are offered."""
+
+    cycles: int | None = None  # of the processor
+    instructions: int | None = None
+    cache_references: int | None = None
+    cache_misses: int | None = None
+    l3_cache: int | None = None  # bytes of the last cache that the guest occupies
+    bandwidth_total: int | None = None  # bytes/s between caches and all memory
+    bandwidth_local: int | None = None  # bytes/s between caches and the memory of the guest's own node
+
+
 class Hypervisor(Protocol):
     """One reading of one host, shared by all pollsters: asking it twice costs nothing and changes nothing.
 
@@ -127,7 +150,18 @@ class Hypervisor(Protocol):
 
     def disks(self, instance: Instance) -> Iterable[DiskStats]: ...
 
+    def space(self, instance: Instance) -> Iterable[DiskSpace]: ...
+
     def nics(self, instance: Instance) -> Iterable[NICStats]: ...
+
+    def perf(self, instance: Instance) -> PerfStats: ...
+
+    def growth(self, instance: Instance, what: str, count: int) -> int:
+        """How much a count has grown since the last poll whose samples were kept, by a name unique in the instance.
+
+        0 when it is counted for the first time; all of it when it started again from zero meanwhile. No growth is
+        told twice, or lost when a worker ends: what was counted is remembered with the poll's samples.
+        """
 
     def power_state(self, instance: Instance) -> int:
         """0 none, 1 running, 2 blocked, 3 paused, 4 shutting down, 5 shut off, 6 crashed, 7 suspended."""

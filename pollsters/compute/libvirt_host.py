@@ -10,14 +10,17 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import libvirt
 
 from metering.errors import HypervisorAway, InstanceGone, PollError
+from pollsters.compute import libvirt_calls
+from pollsters.compute.changes import Changes
 from pollsters.compute.connection import Handle
 from pollsters.compute.hypervisor import Statistic
+from pollsters.compute.libvirt_calls import NotOffered
 from pollsters.compute.libvirt_records import Record
 from pollsters.compute.libvirt_xml import Domain
 
@@ -28,8 +31,18 @@ GROUPS = {
     Statistic.MEMORY: libvirt.VIR_DOMAIN_STATS_BALLOON,
     Statistic.DISKS: libvirt.VIR_DOMAIN_STATS_BLOCK,
     Statistic.NICS: libvirt.VIR_DOMAIN_STATS_INTERFACE,
+    Statistic.PERF: libvirt.VIR_DOMAIN_STATS_PERF,
 }
-PROMPT = frozenset({Statistic.STATE, Statistic.NICS})  # what libvirt tells without asking the guest's monitor
+# After which a domain's definition may say something else.
+EVENTS = (
+    libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE,
+    libvirt.VIR_DOMAIN_EVENT_ID_METADATA_CHANGE,
+    libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_ADDED,
+    libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED,
+    libvirt.VIR_DOMAIN_EVENT_ID_TRAY_CHANGE,
+)
+# What libvirt tells without asking the guest's monitor.
+PROMPT = frozenset({Statistic.STATE, Statistic.NICS, Statistic.PERF})
 _EVERY_DRIVER = ("state.", "iothread.")  # bulk statistics of drivers that offer no others
 
 T = TypeVar("T")
@@ -49,6 +62,9 @@ class Connection:
         self._bulk = True  # until this driver proves to have none
         with contextlib.suppress(libvirt.libvirtError):  # drivers without a daemon need none
             self._connection.setKeepAlive(KEEPALIVE_SECONDS, KEEPALIVE_COUNT)
+        self._changes = Changes()
+        self._told_by = self._listen()
+        self._first = True
 
     def alive(self) -> bool:
         try:
@@ -61,11 +77,24 @@ class Connection:
 
         Not by libvirt's own close: that would free what a blocked call in another thread still uses.
         """
+        for number in self._told_by:  # an event that is still wanted keeps the connection open for ever
+            with contextlib.suppress(libvirt.libvirtError):
+                self._connection.domainEventDeregisterAny(number)
         self._connection = None
 
     def running(self) -> list[Handle]:
-        domains = _ask(self._connection.listAllDomains, libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)
+        return self._list(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)
+
+    def stopped(self) -> list[Handle]:
+        return self._list(libvirt.VIR_CONNECT_LIST_DOMAINS_INACTIVE)
+
+    def _list(self, which: int) -> list[Handle]:
+        domains = _ask(self._connection.listAllDomains, which)
         return [Handle(domain.UUIDString(), domain.ID(), domain) for domain in domains]
+
+    def changed(self) -> set[str] | None:
+        changed, first, self._first = self._changes.take(), self._first, False
+        return None if first else changed
 
     def busy(self, handle: Handle) -> float:
         try:
@@ -83,20 +112,38 @@ class Connection:
     def figures(
         self, handles: Sequence[Handle], needs: frozenset[Statistic], domains: Mapping[str, Domain]
     ) -> dict[str, Record]:
-        if self._bulk:
-            try:
-                found = self._in_bulk(handles, needs)
-            except HypervisorAway:
-                raise
-            except _NotOffered:
-                self._bulk = False
-            except PollError as exc:
-                return self._apart(handles, needs, exc)
-            else:
-                if needs <= {Statistic.STATE} or not found or any(_offers_more(record) for record in found.values()):
-                    return found
-                self._bulk = False
-        return {handle.id: record for handle in handles if (record := _call_by_call(handle, needs, domains[handle.id]))}
+        found = self._in_bulk_if_offered(handles, needs) if self._bulk else None
+        if found is None:
+            told = ((handle, libvirt_calls.call_by_call(_ask, handle, needs, domains[handle.id])) for handle in handles)
+            found = {handle.id: record for handle, record in told if record}
+        if Statistic.SPACE in needs:
+            return self._with_space(handles, found, domains)
+        return found
+
+    def _with_space(
+        self, handles: Sequence[Handle], found: Mapping[str, Record], domains: Mapping[str, Domain]
+    ) -> dict[str, Record]:
+        told = (
+            (handle.id, libvirt_calls.with_space(_ask, handle, found[handle.id], domains[handle.id]))
+            for handle in handles
+            if handle.id in found
+        )
+        return {identity: record for identity, record in told if record}
+
+    def _in_bulk_if_offered(self, handles: Sequence[Handle], needs: frozenset[Statistic]) -> dict[str, Record] | None:
+        """None when this driver proves to have no bulk statistics, or none but the state's."""
+        try:
+            found = self._in_bulk(handles, needs)
+        except HypervisorAway:
+            raise
+        except NotOffered:
+            self._bulk = False
+            return None
+        except PollError as exc:
+            return self._apart(handles, needs, exc)
+        asked_more = needs - {Statistic.STATE, Statistic.SPACE}
+        self._bulk = not (asked_more and found) or any(_offers_more(record) for record in found.values())
+        return found if self._bulk else None
 
     def prompt_figures(self, handles: Sequence[Handle], needs: frozenset[Statistic]) -> dict[str, Record]:
         found = self._in_bulk(handles, needs & PROMPT)
@@ -108,10 +155,21 @@ class Connection:
                     found[handle.id] = Record({**known, **found[handle.id].values})
         return found
 
+    def _listen(self) -> list[int]:
+        """Have events tell `changes`; the numbers to end it by. A driver may know some of them, or none."""
+        numbers = []
+        for event in EVENTS:
+            with contextlib.suppress(libvirt.libvirtError):
+                numbers.append(self._connection.domainEventRegisterAny(None, event, self._changes, None))
+        return numbers
+
+    def stopped_figures(self, handle: Handle, needs: frozenset[Statistic], domain: Domain) -> Record | None:
+        return libvirt_calls.at_rest(_ask, handle, needs, domain)
+
     def _in_bulk(self, handles: Sequence[Handle], needs: frozenset[Statistic]) -> dict[str, Record]:
         groups = GROUPS[Statistic.STATE]
         for statistic in needs:
-            groups |= GROUPS[statistic]
+            groups |= GROUPS.get(statistic, 0)
         answers = _ask(self._connection.domainListGetStats, [handle.domain for handle in handles], groups)
         return {domain.UUIDString(): Record(values) for domain, values in answers}
 
@@ -134,61 +192,6 @@ def _offers_more(record: Record) -> bool:
     return any(not name.startswith(_EVERY_DRIVER) for name in record.values)
 
 
-def _call_by_call(handle: Handle, needs: frozenset[Statistic], definition: Domain) -> Record | None:
-    """Ask a driver that has no bulk statistics, and put its answers under their names; None if the domain went."""
-    domain, values, faults = handle.domain, dict[str, Any](), dict[Statistic, str]()
-    try:
-        state, _, memory, vcpus, used = _ask(domain.info)
-        values |= {"state.state": state, "vcpu.current": vcpus, "cpu.time": used, "balloon.current": memory}
-        if Statistic.MEMORY in needs:
-            with _noting(faults, Statistic.MEMORY):
-                values |= {f"balloon.{_BALLOON.get(key, key)}": kib for key, kib in _ask(domain.memoryStats).items()}
-        if Statistic.DISKS in needs:
-            for index, device in enumerate(definition.disks):
-                with _noting(faults, Statistic.DISKS):
-                    values |= _disk_values(domain, device, f"block.{index}.")
-            values["block.count"] = len(definition.disks)
-        if Statistic.NICS in needs:
-            for index, vnic in enumerate(definition.nics):
-                with _noting(faults, Statistic.NICS):
-                    figures = _ask(domain.interfaceStats, vnic.name)
-                    values |= {f"net.{index}.{name}": value for name, value in zip(_NET, figures, strict=True)}
-                    values[f"net.{index}.name"] = vnic.name
-            values["net.count"] = len(definition.nics)
-    except InstanceGone:
-        return None
-    return Record(values, faults)
-
-
-_BALLOON = {"actual": "current"}
-_NET = ("rx.bytes", "rx.pkts", "rx.errs", "rx.drop", "tx.bytes", "tx.pkts", "tx.errs", "tx.drop")
-_BLOCK = ("rd.reqs", "rd.bytes", "wr.reqs", "wr.bytes")
-_SPACE = ("capacity", "allocation", "physical")
-
-
-def _disk_values(domain: Any, device: str, prefix: str) -> dict[str, Any]:
-    counts = zip(_BLOCK, _ask(domain.blockStats, device), strict=False)  # a fifth number counts errors, or is -1
-    space = zip(_SPACE, _ask(domain.blockInfo, device), strict=True)
-    return {prefix + name: value for name, value in (*counts, *space)} | {prefix + "name": device}
-
-
-@contextlib.contextmanager
-def _noting(faults: dict[Statistic, str], statistic: Statistic) -> Iterator[None]:
-    """Keep why a statistic could not be read; what the driver does not offer at all is no fault."""
-    try:
-        yield
-    except (InstanceGone, HypervisorAway):
-        raise
-    except _NotOffered:
-        return
-    except PollError as exc:
-        faults[statistic] = str(exc)
-
-
-class _NotOffered(PollError):
-    """The driver has no such call."""
-
-
 def _ask(call: Callable[..., T], *arguments: Any) -> T:
     """The answer to one call, or one of our errors."""
     try:
@@ -199,7 +202,7 @@ def _ask(call: Callable[..., T], *arguments: Any) -> T:
         if exc.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
             raise InstanceGone(_said(exc)) from exc
         if exc.get_error_code() == libvirt.VIR_ERR_NO_SUPPORT:
-            raise _NotOffered(_said(exc)) from exc
+            raise NotOffered(_said(exc)) from exc
         raise PollError(_said(exc)) from exc
 
 

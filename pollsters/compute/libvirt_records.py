@@ -11,7 +11,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from metering.errors import PollError
-from pollsters.compute.hypervisor import VNIC, CPUStats, DiskStats, MemoryStats, NICStats, Statistic
+from pollsters.compute.hypervisor import (
+    VNIC,
+    CPUStats,
+    DiskSpace,
+    DiskStats,
+    MemoryStats,
+    NICStats,
+    PerfStats,
+    Statistic,
+)
+
+WRAPPED = 1 << 63  # a figure from here on is a negative one in a field without a sign
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +35,7 @@ class Record:
     def number(self, name: str) -> int | None:
         """A figure; None when it is absent or negative, which is how libvirt says that it has none."""
         value = self.values.get(name)
-        return value if isinstance(value, int) and value >= 0 else None
+        return value if isinstance(value, int) and 0 <= value < WRAPPED else None
 
     def require(self, name: str, statistic: Statistic) -> int:
         """A figure that every running guest has. Raises `PollError` with what kept libvirt from telling it."""
@@ -102,10 +113,16 @@ def _disk(record: Record, name: str, prefix: str) -> DiskStats:
         write_requests=record.number(prefix + "wr.reqs"),
         read_time=record.number(prefix + "rd.times"),
         write_time=record.number(prefix + "wr.times"),
-        capacity=record.number(prefix + "capacity"),
-        allocation=record.number(prefix + "allocation"),
-        physical=record.number(prefix + "physical"),
     )
+
+
+def space(record: Record, devices: tuple[str, ...]) -> Iterator[DiskSpace]:
+    """What the disks take, then any fault there was."""
+    for device in devices:
+        if f"space.{device}.capacity" in record.values:
+            figures = (record.number(f"space.{device}.{name}") for name in ("capacity", "allocation", "physical"))
+            yield DiskSpace(device, *figures)
+    record.complain(Statistic.SPACE)
 
 
 def nics(record: Record, vnics: tuple[VNIC, ...]) -> Iterator[NICStats]:
@@ -129,6 +146,20 @@ def _nic(record: Record, vnic: VNIC, prefix: str) -> NICStats:
         tx_packets=record.number(prefix + "tx.pkts"),
         tx_errors=record.number(prefix + "tx.errs"),
         tx_drops=record.number(prefix + "tx.drop"),
+    )
+
+
+def perf(record: Record) -> PerfStats:
+    """The processor's events; most guests offer none."""
+    record.complain(Statistic.PERF)
+    return PerfStats(
+        cycles=record.number("perf.cpu_cycles"),
+        instructions=record.number("perf.instructions"),
+        cache_references=record.number("perf.cache_references"),
+        cache_misses=record.number("perf.cache_misses"),
+        l3_cache=record.number("perf.cmt"),
+        bandwidth_total=record.number("perf.mbmt"),
+        bandwidth_local=record.number("perf.mbml"),
     )
 
 

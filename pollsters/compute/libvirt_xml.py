@@ -60,7 +60,6 @@ def parse(xml: str, node: str) -> Domain:
             "task_state": None,
             "os_type": _text(root, "os/type"),
             "architecture": _attribute(root, "os/type", "arch"),
-            "user_metadata": {},
             **_size(nova, root),
             **_image(nova),
         },

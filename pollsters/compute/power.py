@@ -15,6 +15,7 @@ class PowerPollster:
 
     meters = (POWER_STATE,)
     needs = frozenset({Statistic.STATE})
+    of_stopped = True
 
     def poll(self, instance: Instance, hypervisor: Hypervisor) -> Iterator[Counter]:
         yield POWER_STATE.read(

@@ -6,14 +6,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from metering.environment import Environment
 from metering.errors import InstanceGone
+from metering.user_metadata import UserMetadata
 from pollsters.compute import libvirt_records
-from pollsters.compute.hypervisor import CPUStats, DiskStats, Instance, MemoryStats, NICStats
+from pollsters.compute.details import Detail
+from pollsters.compute.growth import Growths
+from pollsters.compute.hypervisor import CPUStats, DiskSpace, DiskStats, Instance, MemoryStats, NICStats, PerfStats
+from pollsters.compute.libvirt_calls import SHUT_OFF
 from pollsters.compute.libvirt_records import Record
 from pollsters.compute.libvirt_xml import Domain
 
 SKIP = "skip"  # METERING_UNOWNED: leave out domains that nova did not make
 
+_NO_DETAIL = Detail()
 # The state as nova names it, and the status that its API gives, by libvirt's number.
 _STATES = {
     0: ("pending", "building"),
@@ -33,6 +39,21 @@ class Guest:
 
     domain: Domain
     record: Record
+    run: int = 0  # another number each time it was started
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the operator wants of a host."""
+
+    unowned: str | None = None  # domains that nova did not make: None, `SKIP`, or the project that gets them
+    report_stopped: bool = False  # also what there is of guests that are off
+    user_metadata: UserMetadata = field(default_factory=UserMetadata)
+
+
+def policy_of(settings: Environment) -> Policy:
+    """What the settings say."""
+    return Policy(settings.unowned, settings.report_stopped, settings.user_metadata)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +62,9 @@ class Reading:
 
     read_at: datetime
     guests: Mapping[str, Guest]  # by instance id
-    unowned: str | None = None  # None, `SKIP`, or the project that gets what is nobody's
+    policy: Policy = field(default_factory=Policy)
+    details: Mapping[str, Detail] = field(default_factory=dict)  # by instance id
+    growths: Growths | None = None
     errors: Mapping[str, int] = field(default_factory=dict)
 
     def instances(self) -> Sequence[Instance]:
@@ -49,7 +72,7 @@ class Reading:
         return [
             self._instance(guest)
             for guest in self.guests.values()
-            if guest.domain.project_id is not None or self.unowned != SKIP
+            if guest.domain.project_id is not None or self.policy.unowned != SKIP
         ]
 
     def cpu(self, instance: Instance) -> CPUStats:
@@ -65,9 +88,20 @@ class Reading:
         guest = self._guest(instance)
         return libvirt_records.disks(guest.record, guest.domain.disks)
 
+    def space(self, instance: Instance) -> Iterable[DiskSpace]:
+        guest = self._guest(instance)
+        return libvirt_records.space(guest.record, guest.domain.disks)
+
     def nics(self, instance: Instance) -> Iterable[NICStats]:
         guest = self._guest(instance)
         return libvirt_records.nics(guest.record, guest.domain.nics)
+
+    def perf(self, instance: Instance) -> PerfStats:
+        return libvirt_records.perf(self._guest(instance).record)
+
+    def growth(self, instance: Instance, what: str, count: int) -> int:
+        run, now = self._guest(instance).run, self.read_at.timestamp()
+        return 0 if self.growths is None else self.growths.growth(instance.id, run, now, what, count)
 
     def power_state(self, instance: Instance) -> int:
         return libvirt_records.power_state(self._guest(instance).record)
@@ -79,7 +113,10 @@ class Reading:
             raise InstanceGone(f"no instance {instance.id} runs here") from None
 
     def _instance(self, guest: Guest) -> Instance:
-        domain = guest.domain
-        state, status = _STATES.get(guest.record.number("state.state") or 0, _STATES[0])
-        metadata = {**domain.metadata, "state": state, "status": status}
-        return Instance(domain.id, domain.name, domain.project_id or self.unowned, domain.user_id, metadata)
+        domain, number = guest.domain, guest.record.number("state.state") or 0
+        state, status = _STATES.get(number, _STATES[0])
+        detail = self.details.get(domain.id, _NO_DETAIL)
+        metadata = {**domain.metadata, **detail.metadata, "state": state, "status": status}
+        metadata["user_metadata"] = self.policy.user_metadata.of(detail.tags, taken=metadata)
+        project = domain.project_id or self.policy.unowned
+        return Instance(domain.id, domain.name, project, domain.user_id, metadata, running=number != SHUT_OFF)

@@ -14,13 +14,16 @@ from metering.publish import publisher_of
 from metering.sources import Source
 from pollsters import runner
 from pollsters.answering import Desk, spool_of
-from pollsters.compute import libvirt_host
+from pollsters.compute import libvirt_host, nova
+from pollsters.compute.growth import Growths
 from pollsters.compute.host import ComputeHost
+from pollsters.compute.reading import policy_of
 from pollsters.order import PollOrder
 
 READING_SHARE = 0.5  # of the time left to the deadline; the rest is for sending
 
 _settings = environment.load(os.environ)
+nova.check(_settings)  # a cloud that clouds.yaml does not have stops the worker here
 # Found when the worker starts, so that plugins which do not fit together stop it there.
 _pollsters = runner.check_compute(plugins.enabled(plugins.COMPUTE, _settings, os.environ))
 _sources = {source.name: source for source in sources.load(_settings.sources_file, _settings.poll_interval)}
@@ -34,7 +37,8 @@ def poll_compute(order: Mapping[str, Any]) -> None:
     def take(source: Source, now: datetime) -> runner.Poll:
         seconds = (asked.deadline - datetime.now(UTC)).total_seconds() * READING_SHARE
         origin = runner.origin_text(asked.source, asked.slot, _settings.node)
-        return runner.poll_compute(_host(), _pollsters, source.wants, seconds, origin, now)
+        with _growths().poll(asked.key, now.timestamp()):
+            return runner.poll_compute(_host(), _pollsters, source.wants, seconds, origin, now, node=_settings.node)
 
     _desk().answer(asked, take)
 
@@ -45,6 +49,18 @@ def _desk() -> Desk:
 
 
 @cache
+def _growths() -> Growths:
+    spool = _desk().spool
+    return Growths(spool.directory / "growth", kept=lambda key: spool.state(key) != "new")
+
+
+@cache
 def _host() -> ComputeHost:
     """Made at the first order, in the process that polls: a connection does not survive a fork."""
-    return ComputeHost(lambda: libvirt_host.Connection(_settings.libvirt_uri), _settings.node, _settings.unowned)
+    return ComputeHost(
+        lambda: libvirt_host.Connection(_settings.libvirt_uri),
+        _settings.node,
+        policy_of(_settings),
+        _growths(),
+        nova.details_of(_settings),
+    )

@@ -15,6 +15,7 @@ class VCPUsPollster:
 
     meters = (VCPUS,)
     needs = frozenset({Statistic.CPU})
+    of_stopped = True
 
     def poll(self, instance: Instance, hypervisor: Hypervisor) -> Iterator[Counter]:
         yield VCPUS.read(

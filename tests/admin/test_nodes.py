@@ -113,6 +113,27 @@ def test_the_list_shows_who_answers_and_is_filtered_by_it(admin_client: Client, 
     assert "compute/good" not in unreachable
 
 
+def test_the_list_shows_whose_clock_is_wrong_and_is_filtered_by_it(admin_client: Client) -> None:
+    rows.node("fast", skew=3600.25)
+    rows.node("slow", skew=-7)
+    rows.node("good", skew=1)
+    rows.node("silent")
+
+    everything = rows.read(admin_client.get("/admin/metering/node/"))
+    wrong = rows.read(admin_client.get("/admin/metering/node/", {"clock": "wrong"}))
+
+    assert "3,600.2 s ahead" in everything
+    assert "7.0 s behind" in everything
+    assert everything.count(" right ") == 1
+    assert [name for name in ("fast", "slow", "good", "silent") if f"compute/{name}" in wrong] == ["fast", "slow"]
+
+
+def test_a_nodes_page_shows_its_clock(admin_client: Client, now: datetime) -> None:
+    node = rows.node(skew=-90, skew_at=now)
+
+    assert "90.0 s behind" in rows.read(admin_client.get(f"/admin/metering/node/{node.pk}/change/"))
+
+
 def test_switching_a_node_off_changes_nothing_else(admin_client: Client, now: datetime) -> None:
     node = rows.node(guests=3)
     here = f"/admin/metering/node/{node.pk}/change/"

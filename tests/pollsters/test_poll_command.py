@@ -32,7 +32,7 @@ def test_it_prints_signed_metering_messages_and_needs_neither_broker_nor_databas
     messages = {m["counter_name"]: m for m in map(json.loads, done.stdout.splitlines())}
     cpu = messages["cpu"]
     assert (done.returncode, done.stderr) == (0, "")
-    assert len(messages) == 21
+    assert len(messages) == 34
     assert (cpu["counter_type"], cpu["counter_unit"], cpu["publisher_id"]) == ("cumulative", "ns", "api/node-1")
     signed = sample_bytes(
         cpu["publisher_id"],

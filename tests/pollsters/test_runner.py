@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -222,14 +223,14 @@ class Clouds:
         yield TEMPERATURE.read(1, resource_id=f"{place.service}/{place.region}")
 
 
-def poll_central(pollster: Any, *, shard: int = 0, shards: int = 1) -> runner.Poll:
+def poll_central(pollster: Any, *, shard: int = 0, shards: int = 1, seconds: float = 60) -> runner.Poll:
     def origin(place: Place) -> str:
-        return runner.origin_text("default", 7, place.service, place.region, place.project)
+        return runner.origin_text("default", 7, *place.parts)
 
     def takes(place: Place) -> bool:
         return runner.share(place, shards) == shard
 
-    return runner.poll_central(runner.check_central({"clouds": pollster}), everything, takes, origin, NOW)
+    return runner.poll_central(runner.check_central({"clouds": pollster}), everything, takes, origin, NOW, seconds)
 
 
 def test_a_central_sample_has_the_due_time_and_an_origin_that_names_its_place() -> None:
@@ -237,9 +238,9 @@ def test_a_central_sample_has_the_due_time_and_an_origin_that_names_its_place() 
 
     assert {counter.timestamp for counter in counters} == {NOW}
     assert [counter.origin for counter in counters] == [
-        '["poll","default",7,"dns","north",null]',
-        '["poll","default",7,"dns","south",null]',
-        '["poll","default",7,"volume","north","p-1"]',
+        '["poll","default",7,"dns","north",null,null]',
+        '["poll","default",7,"dns","south",null,null]',
+        '["poll","default",7,"volume","north","p-1",null]',
     ]
 
 
@@ -272,6 +273,40 @@ def test_a_pollster_that_cannot_tell_its_places_is_counted() -> None:
             raise ConnectionError("no catalogue")
 
     assert poll_central(Lost()).errors == {"clouds": 1}
+
+
+def test_regions_of_one_name_in_two_clouds_are_two_places() -> None:
+    class Two(Clouds):
+        everywhere = (Place("dns", "north", cloud="a"), Place("dns", "north", cloud="b"))
+
+    assert len({counter.origin for counter in poll_central(Two()).counters}) == 2
+
+
+def test_a_place_for_which_no_time_is_left_is_counted_and_not_asked() -> None:
+    class Slow(Clouds):
+        def poll(self, place: Place) -> Iterator[Counter]:
+            time.sleep(0.05)
+            yield from super().poll(place)
+
+    done = poll_central(Slow(), seconds=0.01)
+
+    assert [counter.resource_id for counter in done.counters] == ["dns/north"]
+    assert done.errors == {"clouds": 2}
+
+
+def test_a_central_pollster_that_wants_to_know_is_told_when_the_poll_must_end() -> None:
+    class Punctual(Clouds):
+        until = 0.0
+
+        def begin(self, until: float) -> None:
+            self.until = until
+
+    pollster = Punctual()
+    before = time.monotonic()
+
+    poll_central(pollster, seconds=60)
+
+    assert before + 60 <= pollster.until <= time.monotonic() + 60
 
 
 def test_a_central_plugin_without_places_is_refused() -> None:

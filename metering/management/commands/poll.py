@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -20,6 +21,7 @@ from metering.signing import Signer
 from pollsters import runner
 
 READ_SECONDS = 20.0
+ASK_SECONDS = 300.0  # of all clouds, with nobody else to share the work
 
 
 class Command(BaseCommand):
@@ -34,17 +36,27 @@ class Command(BaseCommand):
             "--json", action="store_true", help="print metering messages as JSON Lines; needs no broker"
         )
         parser.add_argument("--namespace", choices=("compute", "central"), default="compute")
+        parser.add_argument("--definition", type=Path, metavar="FILE", help="poll the declared pollsters of this file")
+        parser.add_argument(
+            "--url", help="with --definition: ask this URL, without a token, in the place of every cloud"
+        )
+        parser.add_argument("--dry-run", action="store_true", help="as --json")
 
     def handle(self, *_: Any, **options: Any) -> None:
         settings = environment.load(os.environ)
         try:
-            poll = _poll(settings, options["namespace"], options["uri"] or settings.libvirt_uri)
-            if options["json"]:
+            if options["definition"]:
+                poll, faults = _poll_definition(settings, options["definition"], options["url"])
+            else:
+                poll, faults = _poll(settings, options["namespace"], options["uri"] or settings.libvirt_uri), []
+            if options["json"] or options["dry_run"]:
                 self._print(poll.counters, settings)
             else:
                 self._publish(poll.counters, settings)
         except MeteringError as exc:
             raise CommandError(str(exc)) from exc
+        if faults:
+            raise CommandError("\n".join(faults))
         if poll.errors:
             told = ", ".join(f"{name}: {count}" for name, count in poll.errors.items())
             self.stderr.write(f"not all could be read ({told})")
@@ -69,6 +81,23 @@ class Command(BaseCommand):
         self.stdout.write(f"{published} samples published")
 
 
+def _poll_definition(settings: Environment, file: Path, url: str | None) -> tuple[runner.Poll, list[str]]:
+    """What the sound definitions of a file give, whatever the sources ask for; and what is wrong with the others."""
+    # Here, because only a central worker's machine has the libraries that it needs.
+    from pollsters.declared import trial  # noqa: PLC0415
+
+    found, faults = trial.pollsters(file, url, settings, os.environ)
+    poll = runner.poll_central(
+        runner.check_central(found),
+        wants=lambda meter: True,
+        takes=lambda place: True,
+        origin=lambda place: runner.origin_text("by hand", None, *place.parts),
+        due=datetime.now(UTC),
+        seconds=ASK_SECONDS,
+    )
+    return poll, faults
+
+
 def _poll(settings: Environment, namespace: str, uri: str) -> runner.Poll:
     known = sources.load(settings.sources_file, settings.poll_interval)
     now = datetime.now(UTC)
@@ -82,17 +111,20 @@ def _poll(settings: Environment, namespace: str, uri: str) -> runner.Poll:
             central,
             wants,
             takes=lambda place: True,
-            origin=lambda place: runner.origin_text("by hand", None, place.service, place.region, place.project),
+            origin=lambda place: runner.origin_text("by hand", None, *place.parts),
             due=now,
+            seconds=ASK_SECONDS,
         )
     # Here, because a machine that polls no hypervisor need not have libvirt.
-    from pollsters.compute import libvirt_host  # noqa: PLC0415
+    from pollsters.compute import libvirt_host, nova  # noqa: PLC0415
     from pollsters.compute.host import ComputeHost  # noqa: PLC0415
+    from pollsters.compute.reading import policy_of  # noqa: PLC0415
 
     compute = runner.check_compute(plugins.enabled(plugins.COMPUTE, settings, os.environ))
-    host = ComputeHost(lambda: libvirt_host.Connection(uri), settings.node, settings.unowned)
+    details = nova.details_of(settings)
+    host = ComputeHost(lambda: libvirt_host.Connection(uri), settings.node, policy_of(settings), details=details)
     origin = runner.origin_text("by hand", None, settings.node)
-    return runner.poll_compute(host, compute, wants, READ_SECONDS, origin, now)
+    return runner.poll_compute(host, compute, wants, READ_SECONDS, origin, now, node=settings.node)
 
 
 def _without_key(settings: Environment) -> Publisher:

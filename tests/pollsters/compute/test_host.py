@@ -6,17 +6,23 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from metering.errors import HypervisorAway, InstanceGone, PollError
+from pollsters import runner
 from pollsters.compute import survey
 from pollsters.compute.connection import Handle
+from pollsters.compute.details import Detail, Nothing
+from pollsters.compute.growth import Growths
 from pollsters.compute.host import ComputeHost
 from pollsters.compute.hypervisor import Statistic
 from pollsters.compute.libvirt_records import Record
 from pollsters.compute.libvirt_xml import Domain
-from pollsters.compute.reading import SKIP, Reading
+from pollsters.compute.reading import SKIP, Policy, Reading
+from tests.pollsters.compute.every import POLLSTERS
 
 NEEDS = frozenset({Statistic.CPU, Statistic.NICS})
 XML = (
@@ -40,6 +46,8 @@ class FakeDaemon:
     down: bool = False
     opened: int = 0
     definitions_read: list[str] = field(default_factory=list)
+    off: dict[str, str] = field(default_factory=dict)  # name -> XML
+    events: set[str] = field(default_factory=set)
 
     def add(self, name: str, metadata: str = OWNED, devices: str = "") -> None:
         self.guests[name] = XML.format(name=name, metadata=metadata, devices=devices)
@@ -55,6 +63,7 @@ class FakeConnection:
     def __init__(self, daemon: FakeDaemon) -> None:
         self._daemon = daemon
         self.broken = False
+        self._new = True
 
     def alive(self) -> bool:
         return not self.broken
@@ -68,15 +77,24 @@ class FakeConnection:
             raise HypervisorAway("broken pipe")
         return [Handle(name, 1) for name in self._daemon.guests]
 
+    def stopped(self) -> Sequence[Handle]:
+        return [Handle(name, -1) for name in self._daemon.off]
+
+    def changed(self) -> set[str] | None:
+        new, self._new = self._new, False
+        told, self._daemon.events = self._daemon.events, set()
+        return None if new else told
+
     def busy(self, handle: Handle) -> float:
         since = self._daemon.blocked.get(handle.id)
         return 0.0 if since is None else time.monotonic() - since + survey.HUNG_SECONDS / 2
 
     def definition(self, handle: Handle) -> str:
         self._daemon.definitions_read.append(handle.id)
-        if handle.id not in self._daemon.guests:
+        known = self._daemon.guests | self._daemon.off
+        if handle.id not in known:
             raise InstanceGone("no domain")
-        return self._daemon.guests[handle.id]
+        return known[handle.id]
 
     def figures(
         self, handles: Sequence[Handle], needs: frozenset[Statistic], domains: Mapping[str, Domain]
@@ -91,6 +109,13 @@ class FakeConnection:
 
     def prompt_figures(self, handles: Sequence[Handle], needs: frozenset[Statistic]) -> dict[str, Record]:
         return self._known(handles, {"state.state": 1, "vcpu.current": 1, "net.count": 0})
+
+    def stopped_figures(self, handle: Handle, needs: frozenset[Statistic], domain: Domain) -> Record | None:
+        if handle.id in self._daemon.frozen:
+            self._daemon.go_on.wait(20)
+        if handle.id not in self._daemon.off:
+            return None
+        return Record({"state.state": 5, "vcpu.current": 2, "block.count": 0})
 
     def _known(self, handles: Sequence[Handle], figures: Mapping[str, object]) -> dict[str, Record]:
         present = [handle.id for handle in handles if handle.id in self._daemon.guests]
@@ -278,7 +303,7 @@ def test_domains_that_nova_did_not_make_go_to_nobody_or_are_skipped_or_go_to_a_p
     daemon.add("foreign", metadata="")
     daemon.add("nova's")
 
-    reading = ComputeHost(daemon.connect, "node-1", unowned).read(NEEDS, 5)
+    reading = ComputeHost(daemon.connect, "node-1", Policy(unowned=unowned)).read(NEEDS, 5)
 
     assert {instance.name: instance.project_id for instance in reading.instances()} == projects
 
@@ -290,3 +315,112 @@ def test_the_state_is_told_in_novas_words(daemon: FakeDaemon) -> None:
     [instance] = ComputeHost(daemon.connect, "node-1").read(NEEDS, 5).instances()
 
     assert (instance.metadata["state"], instance.metadata["status"]) == ("paused", "paused")
+
+
+def test_a_definition_is_read_again_when_libvirt_tells_of_a_change(daemon: FakeDaemon) -> None:
+    daemon.add("changes")
+    daemon.add("stays")
+    host = ComputeHost(daemon.connect, "node-1")
+    host.read(NEEDS, 5)
+    daemon.add("changes", metadata="")
+    daemon.events = {"changes"}
+
+    reading = host.read(NEEDS, 5)
+
+    assert {instance.name: instance.project_id for instance in reading.instances()} == {"changes": None, "stays": "p-1"}
+    assert sorted(daemon.definitions_read) == ["changes", "changes", "stays"]
+
+
+def test_a_new_connection_knows_of_no_changes_so_all_definitions_are_read_again(daemon: FakeDaemon) -> None:
+    connections: list[FakeConnection] = []
+
+    def connect() -> FakeConnection:
+        connections.append(daemon.connect())
+        return connections[-1]
+
+    daemon.add("guest")
+    host = ComputeHost(connect, "node-1")
+    host.read(NEEDS, 5)
+    connections[0].broken = True
+    daemon.add("guest", metadata="")
+
+    [instance] = host.read(NEEDS, 5).instances()
+
+    assert instance.project_id is None
+
+
+def test_guests_that_are_off_are_read_when_that_is_wanted(daemon: FakeDaemon) -> None:
+    daemon.add("runs")
+    daemon.off["off"] = XML.format(name="off", metadata=OWNED, devices="")
+    daemon.off["garbled"] = "<domain"
+
+    assert names(ComputeHost(daemon.connect, "node-1").read(NEEDS, 5)) == {"runs"}
+    reading = ComputeHost(daemon.connect, "node-1", Policy(report_stopped=True)).read(NEEDS, 5)
+
+    assert {instance.name: instance.running for instance in reading.instances()} == {"runs": True, "off": False}
+    assert reading.errors == {"unreadable guests": 1}
+    [off] = [instance for instance in reading.instances() if not instance.running]
+    assert (off.metadata["status"], reading.power_state(off), reading.vcpus(off)) == ("stopped", 5, 2)
+
+
+def test_disks_of_a_guest_that_is_off_which_do_not_answer_cost_nobody_else_and_are_asked_once(
+    daemon: FakeDaemon,
+) -> None:
+    daemon.add("runs")
+    daemon.off["blocked"] = XML.format(name="blocked", metadata=OWNED, devices="")
+    daemon.frozen = {"blocked"}
+    host = ComputeHost(daemon.connect, "node-1", Policy(report_stopped=True))
+    threads = threading.active_count()
+
+    for _ in range(3):
+        start = time.monotonic()
+        reading = host.read(NEEDS, 0.5)
+        assert time.monotonic() - start < 1
+        assert names(reading) == {"runs"}
+        assert reading.errors == {"unreadable guests": 1}
+
+    assert threading.active_count() <= threads + 1
+
+
+def test_what_nova_told_goes_into_the_metadata_and_users_own_keys_are_sifted(daemon: FakeDaemon) -> None:
+    daemon.add("guest")
+    told = Detail(
+        {"display_name": "web", "OS-EXT-AZ:availability_zone": "az-1"}, {"metering.stack": "s-1", "mine": "x"}
+    )
+
+    class Knowing(Nothing):
+        def known(self, seconds: float) -> Mapping[str, Detail]:
+            return {"guest": told}
+
+    [instance] = ComputeHost(daemon.connect, "node-1", details=Knowing()).read(NEEDS, 5).instances()
+
+    assert instance.metadata["display_name"] == "web"
+    assert instance.metadata["OS-EXT-AZ:availability_zone"] == "az-1"
+    assert instance.metadata["user_metadata"] == {"stack": "s-1"}
+    assert instance.metadata["name"] == "guest"
+
+
+def test_growth_is_counted_for_each_guest_in_its_run(daemon: FakeDaemon, tmp_path: Path) -> None:
+    daemon.add("guest")
+    growths = Growths(tmp_path, kept=lambda key: True)
+    host = ComputeHost(daemon.connect, "node-1", growths=growths)
+
+    def grown(slot: int, count: int) -> int:
+        with growths.poll(("default", slot, 0), time.time()):
+            reading = host.read(NEEDS, 5)
+            [instance] = reading.instances()
+            return reading.growth(instance, "bytes", count)
+
+    assert [grown(1, 100), grown(2, 130), grown(3, 20)] == [0, 30, 20]
+
+
+def test_a_hypervisor_that_offers_nothing_but_the_state_costs_no_other_meter(daemon: FakeDaemon) -> None:
+    daemon.add("guest", devices=DISK.format(name="vda"))
+    daemon.figures["guest"] = {"state.state": 1}
+
+    done = runner.poll_compute(
+        ComputeHost(daemon.connect, "node-1"), POLLSTERS, lambda meter: True, 5, "o", datetime.now(UTC)
+    )
+
+    assert {counter.name for counter in done.counters} == {"power.state", "instance"}
+    assert done.errors == {"cpu": 1, "vcpus": 1, "disk": 1, "disk-totals": 1}

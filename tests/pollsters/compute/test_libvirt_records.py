@@ -4,7 +4,7 @@ import pytest
 
 from metering.errors import PollError
 from pollsters.compute import libvirt_records
-from pollsters.compute.hypervisor import VNIC, Statistic
+from pollsters.compute.hypervisor import VNIC, DiskSpace, PerfStats, Statistic
 from pollsters.compute.libvirt_records import Record
 
 TWO_VCPUS = {
@@ -107,3 +107,27 @@ def test_an_empty_drive_is_no_sign_of_a_change() -> None:
     record = Record({"block.count": 1, "block.0.name": "hdc", "block.0.capacity": 0})
 
     assert not libvirt_records.unknown_devices(record, (), ())
+
+
+@pytest.mark.parametrize("wrapped", [1 << 63, (1 << 64) - 1, -1])
+def test_a_negative_figure_is_not_offered_also_where_its_field_has_no_sign(wrapped: int) -> None:
+    record = Record({"net.count": 1, "net.0.name": "tap1", "net.0.rx.bytes": wrapped, "net.0.tx.bytes": 7})
+
+    [nic] = libvirt_records.nics(record, (VNIC("tap1", "m"),))
+
+    assert (nic.rx_bytes, nic.tx_bytes) == (None, 7)
+
+
+def test_the_space_of_disks_that_could_be_asked_is_told_before_the_fault_of_another() -> None:
+    figures = {"space.vdb.capacity": 9, "space.vdb.allocation": 8, "space.vdb.physical": -1}
+    told = libvirt_records.space(Record(figures, {Statistic.SPACE: "vda is broken"}), ("vda", "vdb"))
+
+    assert next(told) == DiskSpace("vdb", 9, 8, None)
+    with pytest.raises(PollError, match="vda is broken"):
+        next(told)
+
+
+def test_events_of_the_processor_that_are_switched_off_are_not_offered() -> None:
+    stats = libvirt_records.perf(Record({"perf.cpu_cycles": 5, "perf.mbmt": 7}))
+
+    assert stats == PerfStats(cycles=5, bandwidth_total=7)

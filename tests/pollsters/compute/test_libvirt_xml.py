@@ -51,7 +51,6 @@ def test_novas_metadata_says_whose_a_guest_is_and_what_it_is_made_of() -> None:
         "disk_gb": 30,
         "ephemeral_gb": 10,
         "root_gb": 20,
-        "user_metadata": {},
     }
 
 
@@ -120,3 +119,28 @@ def test_an_interfaces_filter_and_its_parameters_are_read() -> None:
     [nic] = parse(domain("new", devices=domains.FILTERED_NIC), "n").nics
 
     assert (nic.fref, nic.parameters) == ("nova-instance-1", {"ip": "10.0.0.2"})
+
+
+def test_devices_without_a_target_are_left_out() -> None:
+    targetless = "<disk type='file' device='disk'><source file='/disks/2'/></disk><interface type='bridge'/>"
+
+    found = parse(domain("new", devices=targetless + domains.DISK), "n")
+
+    assert (found.disks, found.nics) == (("vda",), ())
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        '<other:instance xmlns:other="http://example.org/1.1"><other:owner>'
+        '<other:project uuid="p"/></other:owner></other:instance>',
+        '<nova:instance xmlns:nova="http://openstack.org/xmlns/libvirt/nova/9.9"><nova:owner/></nova:instance>',
+        '<nova:instance xmlns:nova="http://openstack.org/xmlns/libvirt/nova/1.1"/>',
+        "plain text",
+    ],
+)
+def test_metadata_of_others_or_of_a_nova_that_we_do_not_know_makes_nobody_an_owner(foreign: str) -> None:
+    found = parse(domain("foreign", foreign), "n")
+
+    assert (found.project_id, found.user_id) == (None, None)
+    assert found.metadata["display_name"] == "foreign"
