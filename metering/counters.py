@@ -17,6 +17,13 @@ class Kind(StrEnum):
     CUMULATIVE = "cumulative"  # a count that only rises, until what counts starts again from zero
 
 
+class Metadata(dict[str, Any]):
+    """What many samples carry, perhaps from poll to poll. It must not change: it is written as text only once."""
+
+    __slots__ = ("written",)
+    written: tuple[str, str]  # its canonical text and digest, once somebody needed them
+
+
 @dataclass(frozen=True, slots=True)
 class Counter:
     """One reading of one meter on one resource.

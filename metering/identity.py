@@ -40,10 +40,18 @@ def message_id(digest: bytes, moment: datetime, origin: str, name: str, resource
 
     A version-8 UUID (RFC 9562): `id_prefix`, then 42 bits of SHA-256 over what the reading came from.
     """
-    reading = orjson.dumps((origin, name, resource_id, timestamp_text(moment), occurrence))
+    prefix = id_prefix(digest, moment)
+    return uuid.UUID(message_id_text(prefix, origin, name, resource_id, timestamp_text(moment), occurrence))
+
+
+def message_id_text(prefix: int, origin: str, name: str, resource_id: str, timestamp: str, occurrence: int) -> str:
+    """The id as it is written, of a reading whose `id_prefix` and time as text are known."""
+    reading = orjson.dumps((origin, name, resource_id, timestamp, occurrence))
     hashed = int.from_bytes(hashlib.sha256(reading).digest()[:6], "big") >> 6
-    bits = id_prefix(digest, moment) << 42 | hashed  # 122 of them; version and variant go in between
-    return uuid.UUID(int=bits >> 74 << 80 | 0x8 << 76 | (bits >> 62 & 0xFFF) << 64 | 0b10 << 62 | bits & (1 << 62) - 1)
+    bits = prefix << 42 | hashed  # 122 of them; version and variant go in between
+    number = bits >> 74 << 80 | 0x8 << 76 | (bits >> 62 & 0xFFF) << 64 | 0b10 << 62 | bits & (1 << 62) - 1
+    digits = f"{number:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def prefix_of(number: int) -> int:

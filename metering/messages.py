@@ -12,14 +12,15 @@ from collections import Counter as Tally
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import orjson
 
 from metering.bounds import check_series, check_text, check_volume, parse_timestamp, timestamp_text
-from metering.counters import Counter
+from metering.counters import Counter, Metadata
 from metering.errors import BadCounter, MalformedBatch, MalformedMessage
-from metering.identity import EPOCH, message_id, series_digest
+from metering.identity import EPOCH, id_prefix, message_id_text, series_digest
 from metering.signing import (
     BATCH_FORMAT,
     SCHEME,
@@ -114,20 +115,31 @@ class _Chunk:
     """The rows and metadata of one batch in the making."""
 
     metadata: dict[str, int] = field(default_factory=dict)  # canonical text -> its place
-    rows: list[Row] = field(default_factory=list)
+    rows: list[orjson.Fragment] = field(default_factory=list)
     bytes: int = MOST_HEADER_BYTES
 
     def take(self, row: Row, text: str) -> bool:
         """Whether there is room for the row with its metadata; then they are in. There is always room for a first."""
-        size = len(orjson.dumps(row)) + 4
+        row[8] = self.metadata.get(text, len(self.metadata))
+        written = orjson.dumps(row)
+        size = len(written) + 1
         if text not in self.metadata:
             size += len(orjson.dumps(text)) + 1
         if len(self.rows) == MOST_SAMPLES or (self.rows and self.bytes + size > MOST_BYTES):
             return False
-        row[8] = self.metadata.setdefault(text, len(self.metadata))
-        self.rows.append(row)
+        self.metadata.setdefault(text, len(self.metadata))
+        self.rows.append(orjson.Fragment(written))
         self.bytes += size
         return True
+
+
+@lru_cache(maxsize=20_000)  # most polls read what the last one read
+def _series(
+    source: str, name: str, type_: str, unit: str, resource_id: str, user_id: str | None, project_id: str | None
+) -> bytes:
+    """The digest of a series whose fields are in bounds. Raises `MalformedMessage`."""
+    check_series(name, type_, unit, user_id, project_id, resource_id)
+    return series_digest(source, name, type_, unit, resource_id, user_id, project_id)
 
 
 class _Packer:
@@ -138,8 +150,11 @@ class _Packer:
         self.chunks: list[_Chunk] = []
         self.errors: Tally[str] = Tally()
         self._chunk = _Chunk()
-        self._seen: Tally[tuple[str, str, str, str]] = Tally()
+        self._seen: dict[tuple[str, str, str, str], int] = {}
         self._fallback_origin = uuid.uuid4().hex
+        self._origin: str | None = None  # the last one, and found to be in bounds
+        self._moment: datetime | None = None  # of the last counter, with its text and its share of an `id_prefix`
+        self._timestamp, self._milliseconds = "", 0
         self._texts: dict[int, tuple[Mapping[str, Any], str, str]] = {}  # id(metadata) -> it, its text, its digest
 
     def add(self, counter: Counter) -> None:
@@ -173,19 +188,18 @@ class _Packer:
             raise BadCounter(f"a plugin yielded no Counter but {type(counter).__name__}")
         name, type_, unit = counter.name, str(counter.type), counter.unit
         user_id, project_id, resource_id = counter.user_id, counter.project_id, counter.resource_id
-        check_series(name, type_, unit, user_id, project_id, resource_id)
+        try:
+            series = _series(self.source, name, type_, unit, resource_id, user_id, project_id)
+        except TypeError as exc:  # unhashable, and so no text
+            raise BadCounter(f"a field that should be text is none: {exc}") from exc
         volume = check_volume(counter.volume)
-        if counter.timestamp is None:
-            raise BadCounter("it has no timestamp")
-        timestamp = timestamp_text(counter.timestamp)
-        if counter.timestamp < EPOCH:
-            raise BadCounter(f"its timestamp {timestamp} lies before 1970")
+        if counter.timestamp is None or counter.timestamp is not self._moment:
+            self._read_clock(counter.timestamp)
         text, digest = self._metadata(counter.resource_metadata)
-        series = series_digest(self.source, name, type_, unit, resource_id, user_id, project_id)
-        identity = self._identity(series, counter, counter.timestamp, timestamp)
+        identity = self._identity(series, counter)
         signed = sample_bytes(
             self.signer.publisher, self.source, name, type_, unit, volume,
-            user_id, project_id, resource_id, timestamp, digest, identity,
+            user_id, project_id, resource_id, self._timestamp, digest, identity,
         )  # fmt: skip
         signature = self.signer.digest(signed)
         return [
@@ -196,30 +210,47 @@ class _Packer:
             user_id,
             project_id,
             resource_id,
-            timestamp,
+            self._timestamp,
             0,
             identity,
             signature,
         ], text
 
+    def _read_clock(self, moment: datetime | None) -> None:
+        """Take on the time of the next counters: nearly all of a poll have one."""
+        if moment is None:
+            raise BadCounter("it has no timestamp")
+        timestamp = timestamp_text(moment)
+        if moment < EPOCH:
+            raise BadCounter(f"its timestamp {timestamp} lies before 1970")
+        self._moment, self._timestamp, self._milliseconds = moment, timestamp, id_prefix(bytes(4), moment)
+
     def _metadata(self, metadata: Mapping[str, Any]) -> tuple[str, str]:
         """Its canonical text and digest; a pollster hands the same mapping to many counters."""
+        written: tuple[str, str] | None = getattr(metadata, "written", None)
+        if written is not None:
+            return written
         known = self._texts.get(id(metadata))
         if known is None:
             text = canonical_metadata(metadata)
             known = self._texts[id(metadata)] = (metadata, text, metadata_digest(text))
+            if isinstance(metadata, Metadata):
+                metadata.written = known[1], known[2]
         return known[1], known[2]
 
-    def _identity(self, series: bytes, counter: Counter, moment: datetime, timestamp: str) -> str:
+    def _identity(self, series: bytes, counter: Counter) -> str:
         origin = counter.origin or self._fallback_origin
-        check_text("origin", origin)
-        reading = (origin, counter.name, counter.resource_id, timestamp)
-        occurrence = self._seen[reading]
-        self._seen[reading] += 1
+        if origin is not self._origin:
+            check_text("origin", origin)
+            self._origin = origin
+        reading = (origin, counter.name, counter.resource_id, self._timestamp)
+        occurrence = self._seen.get(reading, 0)
+        self._seen[reading] = occurrence + 1
         if occurrence and self.poll is not None:
             self._count(counter.name, ": read twice")
             log.warning("%s of %s was read more than once in one poll", counter.name, counter.resource_id)
-        return str(message_id(series, moment, origin, counter.name, counter.resource_id, occurrence))
+        prefix = self._milliseconds | int.from_bytes(series[:4], "big")
+        return message_id_text(prefix, origin, counter.name, counter.resource_id, self._timestamp, occurrence)
 
     def batch(self, chunk: _Chunk, number: int, poll: Poll | None, node: str | None) -> str:
         return _text(
@@ -271,7 +302,7 @@ def _header(
     return header
 
 
-def _text(header: dict[str, Any], metadata: list[str], rows: list[Row], whole: list[str]) -> str:
+def _text(header: dict[str, Any], metadata: list[str], rows: list[orjson.Fragment], whole: list[str]) -> str:
     return orjson.dumps({"header": header, "metadata": metadata, "rows": rows, "whole": whole}).decode()
 
 

@@ -148,7 +148,7 @@ class LibvirtLab:
                 domain.destroy()
             domain.undefine()
 
-    def retitle(self, guest: Guest, title: str | None) -> None:
+    def retitle(self, guest: Guest, title: str) -> None:
         """Change its metadata as it runs."""
         with self._connection() as connection:
             domain = connection.lookupByUUIDString(guest.uuid)

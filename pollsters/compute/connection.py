@@ -38,11 +38,11 @@ class Connection(Protocol):
     def stopped(self) -> Sequence[Handle]:
         """The domains that are defined and do not run."""
 
-    def changed(self) -> set[str] | None:
-        """The ids of domains whose definitions may have changed since this was last asked; no call is made.
+    def listen(self) -> None:
+        """Have `changed` tell of changes from now on."""
 
-        None when it cannot be known: whoever kept definitions must read them all again.
-        """
+    def changed(self) -> set[str]:
+        """The ids of domains whose definitions may have changed since this was last asked. No call is made."""
 
     def busy(self, handle: Handle) -> float:
         """Seconds for which the domain's monitor has been occupied, 0 when it is free. The monitor is not asked."""

@@ -27,5 +27,5 @@ class CPUPollster:
             resource_id=instance.id,
             project_id=instance.project_id,
             user_id=instance.user_id,
-            resource_metadata={**instance.metadata, "cpu_number": stats.vcpus},
+            resource_metadata=instance.about(cpu_number=stats.vcpus),
         )

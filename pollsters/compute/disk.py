@@ -23,7 +23,7 @@ class DiskPollster:
 
     def poll(self, instance: Instance, hypervisor: Hypervisor) -> Iterator[Counter]:
         for disk in hypervisor.disks(instance):
-            metadata = {**instance.metadata, "disk_name": disk.device}
+            metadata = instance.about(disk_name=disk.device)
             for meter, volume in figures(disk):
                 if volume is not None:
                     yield meter.read(

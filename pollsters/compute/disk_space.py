@@ -25,7 +25,7 @@ class DiskSpacePollster:
 
     def poll(self, instance: Instance, hypervisor: Hypervisor) -> Iterator[Counter]:
         for disk in hypervisor.space(instance):
-            metadata = {**instance.metadata, "disk_name": disk.device}
+            metadata = instance.about(disk_name=disk.device)
             for meter, volume in ((CAPACITY, capacity(disk)), (ALLOCATION, disk.allocation), (USAGE, disk.physical)):
                 if volume is not None:
                     yield meter.read(
@@ -45,7 +45,7 @@ class TotalSpacePollster:
 
     def poll(self, instance: Instance, hypervisor: Hypervisor) -> Iterator[Counter]:
         disks = tuple(hypervisor.space(instance))
-        metadata = {**instance.metadata, "device": [disk.device for disk in disks]}
+        metadata = instance.about(device=[disk.device for disk in disks])
         for meter, volume in (
             (TOTAL_CAPACITY, total([capacity(disk) for disk in disks])),
             (TOTAL_ALLOCATION, total([disk.allocation for disk in disks])),

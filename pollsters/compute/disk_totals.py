@@ -21,7 +21,7 @@ class DiskTotalsPollster:
 
     def poll(self, instance: Instance, hypervisor: Hypervisor) -> Iterator[Counter]:
         disks = tuple(hypervisor.disks(instance))
-        metadata = {**instance.metadata, "device": [disk.device for disk in disks]}
+        metadata = instance.about(device=[disk.device for disk in disks])
         for meter, volume in totals(disks):
             if volume is not None:
                 yield meter.read(

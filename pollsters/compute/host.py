@@ -21,10 +21,11 @@ from pollsters.compute.definitions import Definitions
 from pollsters.compute.details import Details, Nothing
 from pollsters.compute.growth import Growths
 from pollsters.compute.hypervisor import Statistic
+from pollsters.compute.lanes import Lanes
 from pollsters.compute.libvirt_calls import SHUT_OFF
 from pollsters.compute.libvirt_records import Record, unknown_devices
 from pollsters.compute.libvirt_xml import Domain
-from pollsters.compute.reading import Guest, Policy, Reading
+from pollsters.compute.reading import Guest, Policy, Reading, Roster
 from pollsters.compute.survey import Attempt, Round, ask, hanging, within
 
 log = logging.getLogger(__name__)
@@ -49,10 +50,11 @@ class ComputeHost:
     ) -> None:
         self._connect, self._policy = connect, policy or Policy()
         self._growths, self._details = growths, details or Nothing()
-        self._connection: Connection | None = None
+        self._connection: Connection | None = None  # for calls that end; its events tell of changes
+        self._lanes = Lanes(connect)
         self._opening: Attempt[Connection] | None = None
         self._resting: Attempt[None] | None = None
-        self._definitions = Definitions(node)
+        self._definitions, self._roster = Definitions(node), Roster()
 
     def read(self, needs: frozenset[Statistic], seconds: float) -> Reading:
         """Read what is needed of every guest, in at most about ``seconds``; of those that are off, if they are wanted.
@@ -71,51 +73,52 @@ class ComputeHost:
             raise
         here = {handle.id for handle in (*handles, *stopped)}
         self._definitions.keep(here)
+        self._roster.keep(here)
         self._details.ask(here)
         read_at = datetime.now(UTC)
-        total = self._rounds(handles, needs, start + seconds * SHARE_FOR_MONITORS)
+        total = self._rounds(connection, handles, needs, start + seconds * SHARE_FOR_MONITORS)
         if total.lost is not None and not total.answers:
             raise total.lost
         silent = [handle for handle in handles if handle.id not in total.answers]
         total.answers |= self._without_monitors(silent, needs, total.hung, until)
         total.answers |= self._at_rest(stopped, needs, until)
         details = self._details.known(until - time.monotonic())
-        return Reading(read_at, _guests(total), self._policy, details, self._growths, self._errors(total, silent))
+        errors = self._errors(total, silent)
+        return Reading(read_at, _guests(total), self._policy, details, self._growths, self._roster, errors)
 
     def _stopped(self, connection: Connection, until: float) -> Sequence[Handle]:
         if not self._policy.report_stopped:
             return ()
         return within(until - time.monotonic(), connection.stopped, "libvirt")
 
-    def _rounds(self, handles: Sequence[Handle], needs: frozenset[Statistic], until: float) -> Round[Answer]:
-        """Ask every guest, by a new connection whenever a hung guest has blocked a call on the old one."""
+    def _rounds(
+        self, connection: Connection, handles: Sequence[Handle], needs: frozenset[Statistic], until: float
+    ) -> Round[Answer]:
+        """Ask every guest, and those again whose call was blocked by a guest that hangs."""
         total: Round[Answer] = Round()
         while handles:
-            connection = self._usable(until)
-            found = ask(handles, partial(self._look, connection, needs), connection.busy, until)
+            found = ask(handles, partial(self._look, needs), connection.busy, until)
             total.answers |= found.answers
             total.hung |= found.hung
             total.lost = found.lost
-            if found.stuck or found.lost:
-                self._leave()
             if found.lost or not found.stuck or time.monotonic() >= until or len(total.hung) >= MOST_HUNG:
                 break
             settled = total.answers.keys() | total.hung.keys()
-            try:
-                handles = self._same(handles, settled, until)
-            except HypervisorAway as exc:
-                total.lost = exc
-                break
+            handles = [handle for handle in handles if handle.id not in settled]
         return total
 
-    def _same(self, handles: Sequence[Handle], settled: set[str], until: float) -> list[Handle]:
-        """The guests that are not settled, by the handles of a new connection; those that ended drop out."""
-        wanted = {handle.id for handle in handles} - settled
-        running = within(until - time.monotonic(), self._usable(until).running, "libvirt")
-        return [handle for handle in running if handle.id in wanted]
+    def _look(self, needs: frozenset[Statistic], part: Sequence[Handle]) -> Round[Answer]:
+        """Read some guests, in one thread."""
+        wanted = {handle.id for handle in part}
+        with self._lanes.one() as connection:
+            handles = [handle for handle in connection.running() if handle.id in wanted]
+            found = self._read(connection, needs, handles)
+        for gone in wanted - {handle.id for handle in handles}:
+            found.answers[gone] = InstanceGone("it went away during the poll")
+        return found
 
-    def _look(self, connection: Connection, needs: frozenset[Statistic], part: Sequence[Handle]) -> Round[Answer]:
-        """Read some guests, in one thread; those that are known to hang are left out."""
+    def _read(self, connection: Connection, needs: frozenset[Statistic], part: Sequence[Handle]) -> Round[Answer]:
+        """Read some guests; those that are known to hang are left out."""
         found: Round[Answer] = Round(hung=hanging(part, connection.busy) if needs & MONITORED else {})
         domains: dict[str, Domain] = {}
         for handle in part:
@@ -186,32 +189,26 @@ class ComputeHost:
             return dict.fromkeys((handle.id for handle in stopped), PollError("the disks of a guest do not answer"))
         answers: dict[str, Answer] = {}
         try:
-            look = partial(self._look_at_rest, self._usable(until), stopped, needs, answers)
-            self._resting = Attempt(look)
+            self._resting = Attempt(partial(self._look_at_rest, stopped, needs, answers))
             if not self._resting.wait(until - time.monotonic()):
                 raise HypervisorAway("the disks of a guest do not answer")
             self._resting.result()
         except HypervisorAway as exc:
-            self._leave()
             return dict.fromkeys((handle.id for handle in stopped), PollError(str(exc))) | answers
         return answers
 
-    def _look_at_rest(
-        self,
-        connection: Connection,
-        stopped: Sequence[Handle],
-        needs: frozenset[Statistic],
-        answers: dict[str, Answer],
-    ) -> None:
-        for handle in stopped:
-            try:
-                domain = self._definitions.of(connection, handle)
-                if record := connection.stopped_figures(handle, needs, domain):
-                    answers[handle.id] = Guest(domain, record, handle.run)
-            except HypervisorAway:
-                raise
-            except PollError as exc:
-                answers[handle.id] = exc
+    def _look_at_rest(self, stopped: Sequence[Handle], needs: frozenset[Statistic], answers: dict[str, Answer]) -> None:
+        wanted = {handle.id for handle in stopped}
+        with self._lanes.one() as connection:
+            for handle in (handle for handle in connection.stopped() if handle.id in wanted):
+                try:
+                    domain = self._definitions.of(connection, handle)
+                    if record := connection.stopped_figures(handle, needs, domain):
+                        answers[handle.id] = Guest(domain, record, handle.run)
+                except HypervisorAway:
+                    raise
+                except PollError as exc:
+                    answers[handle.id] = exc
 
     def _errors(self, total: Round[Answer], silent: Sequence[Handle]) -> dict[str, int]:
         """What went wrong with whole guests; a guest that went away is no error."""
@@ -234,20 +231,19 @@ class ComputeHost:
         if self._connection is not None and not self._connection.alive():
             self._leave()
         if self._connection is None:
-            opening = self._opening = self._opening or Attempt(self._connect)
+            opening = self._opening = self._opening or Attempt(self._open)
             if not opening.wait(until - time.monotonic()):
                 raise HypervisorAway("libvirt does not answer")
             self._opening = None
             self._connection = opening.result()
-        self._forget_changed(self._connection)
+            self._definitions.forget_all()  # nobody told of changes in the meantime
+        self._definitions.forget(self._connection.changed())
         return self._connection
 
-    def _forget_changed(self, connection: Connection) -> None:
-        changed = connection.changed()
-        if changed is None:
-            self._definitions.forget_all()
-        else:
-            self._definitions.forget(changed)
+    def _open(self) -> Connection:
+        connection = self._connect()
+        connection.listen()
+        return connection
 
     def _leave(self) -> None:
         """Use this connection no more. Closing may block as any call may, and so is left to a thread."""

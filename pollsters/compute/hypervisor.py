@@ -12,6 +12,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
+from metering.counters import Metadata
+
 
 class Statistic(StrEnum):
     """What a pollster may need read; the host is asked only for what an enabled pollster needs."""
@@ -38,6 +40,14 @@ class Instance:
     user_id: str | None
     metadata: Mapping[str, Any] = field(default_factory=dict)  # what every sample of it carries
     running: bool = True  # one that is off is only there under METERING_REPORT_STOPPED
+    _beside: dict[str, Metadata] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def about(self, **more: Any) -> Metadata:
+        """Its metadata with more beside it; the same object again, as long as the same is put beside the same."""
+        key = repr(more)
+        if key not in self._beside:
+            self._beside[key] = Metadata({**self.metadata, **more})
+        return self._beside[key]
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,8 +63,7 @@ class Connection:
         with contextlib.suppress(libvirt.libvirtError):  # drivers without a daemon need none
             self._connection.setKeepAlive(KEEPALIVE_SECONDS, KEEPALIVE_COUNT)
         self._changes = Changes()
-        self._told_by = self._listen()
-        self._first = True
+        self._told_by: list[int] = []  # numbers of the events that are listened to
 
     def alive(self) -> bool:
         try:
@@ -92,9 +91,13 @@ class Connection:
         domains = _ask(self._connection.listAllDomains, which)
         return [Handle(domain.UUIDString(), domain.ID(), domain) for domain in domains]
 
-    def changed(self) -> set[str] | None:
-        changed, first, self._first = self._changes.take(), self._first, False
-        return None if first else changed
+    def listen(self) -> None:
+        for event in EVENTS:
+            with contextlib.suppress(libvirt.libvirtError):  # a driver may know some of them, or none
+                self._told_by.append(self._connection.domainEventRegisterAny(None, event, self._changes, None))
+
+    def changed(self) -> set[str]:
+        return self._changes.take()
 
     def busy(self, handle: Handle) -> float:
         try:
@@ -154,14 +157,6 @@ class Connection:
                     known = {"state.state": state, "vcpu.current": vcpus, "balloon.current": memory}
                     found[handle.id] = Record({**known, **found[handle.id].values})
         return found
-
-    def _listen(self) -> list[int]:
-        """Have events tell `changes`; the numbers to end it by. A driver may know some of them, or none."""
-        numbers = []
-        for event in EVENTS:
-            with contextlib.suppress(libvirt.libvirtError):
-                numbers.append(self._connection.domainEventRegisterAny(None, event, self._changes, None))
-        return numbers
 
     def stopped_figures(self, handle: Handle, needs: frozenset[Statistic], domain: Domain) -> Record | None:
         return libvirt_calls.at_rest(_ask, handle, needs, domain)

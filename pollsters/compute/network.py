@@ -26,7 +26,7 @@ class NetworkPollster:
 
     def poll(self, instance: Instance, hypervisor: Hypervisor) -> Iterator[Counter]:
         for nic in hypervisor.nics(instance):
-            metadata = {**instance.metadata, **describe(nic.vnic)}
+            metadata = instance.about(**describe(nic.vnic))
             for meter, volume in figures(nic):
                 if volume is not None:
                     yield meter.read(

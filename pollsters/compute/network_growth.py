@@ -20,7 +20,7 @@ class NetworkGrowthPollster:
 
     def poll(self, instance: Instance, hypervisor: Hypervisor) -> Iterator[Counter]:
         for nic in hypervisor.nics(instance):
-            metadata = {**instance.metadata, **describe(nic.vnic)}
+            metadata = instance.about(**describe(nic.vnic))
             for meter, count in ((IN_DELTA, nic.rx_bytes), (OUT_DELTA, nic.tx_bytes)):
                 if count is not None:
                     yield meter.read(

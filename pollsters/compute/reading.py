@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from metering.counters import Metadata
 from metering.environment import Environment
 from metering.errors import InstanceGone
 from metering.user_metadata import UserMetadata
@@ -56,6 +57,36 @@ def policy_of(settings: Environment) -> Policy:
     return Policy(settings.unowned, settings.report_stopped, settings.user_metadata)
 
 
+class Roster:
+    """The instances of a host, each the same object from reading to reading as long as nothing about it changes.
+
+    So is their metadata, which then need not be written and digested anew for every poll.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[Domain, Detail, int, Instance]] = {}
+
+    def keep(self, identities: set[str]) -> None:
+        """No other guest is here any more."""
+        self._known = {identity: known for identity, known in self._known.items() if identity in identities}
+
+    def instance(self, guest: Guest, policy: Policy, detail: Detail) -> Instance:
+        """What samples say of a guest."""
+        domain, number = guest.domain, guest.record.number("state.state") or 0
+        known = self._known.get(domain.id)
+        if known is None or known[0] is not domain or known[1] is not detail or known[2] != number:
+            known = self._known[domain.id] = domain, detail, number, _instance(domain, policy, detail, number)
+        return known[3]
+
+
+def _instance(domain: Domain, policy: Policy, detail: Detail, number: int) -> Instance:
+    state, status = _STATES.get(number, _STATES[0])
+    metadata = Metadata({**domain.metadata, **detail.metadata, "state": state, "status": status})
+    metadata["user_metadata"] = policy.user_metadata.of(detail.tags, taken=metadata)
+    project = domain.project_id or policy.unowned
+    return Instance(domain.id, domain.name, project, domain.user_id, metadata, running=number != SHUT_OFF)
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """One reading of one host."""
@@ -65,12 +96,13 @@ class Reading:
     policy: Policy = field(default_factory=Policy)
     details: Mapping[str, Detail] = field(default_factory=dict)  # by instance id
     growths: Growths | None = None
+    roster: Roster = field(default_factory=Roster)
     errors: Mapping[str, int] = field(default_factory=dict)
 
     def instances(self) -> Sequence[Instance]:
         """The guests that are to be metered."""
         return [
-            self._instance(guest)
+            self.roster.instance(guest, self.policy, self.details.get(guest.domain.id, _NO_DETAIL))
             for guest in self.guests.values()
             if guest.domain.project_id is not None or self.policy.unowned != SKIP
         ]
@@ -111,12 +143,3 @@ class Reading:
             return self.guests[instance.id]
         except KeyError:
             raise InstanceGone(f"no instance {instance.id} runs here") from None
-
-    def _instance(self, guest: Guest) -> Instance:
-        domain, number = guest.domain, guest.record.number("state.state") or 0
-        state, status = _STATES.get(number, _STATES[0])
-        detail = self.details.get(domain.id, _NO_DETAIL)
-        metadata = {**domain.metadata, **detail.metadata, "state": state, "status": status}
-        metadata["user_metadata"] = self.policy.user_metadata.of(detail.tags, taken=metadata)
-        project = domain.project_id or self.policy.unowned
-        return Instance(domain.id, domain.name, project, domain.user_id, metadata, running=number != SHUT_OFF)

@@ -20,28 +20,52 @@ ROOT = Path(__file__).parents[2]
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--batches", type=int, default=60, help="of 1,000 samples, in each round (default 60)")
+    parser.add_argument("sections", nargs="*", metavar="section", help=f"{' or '.join(SECTIONS)} (default: all)")
+    parser.add_argument("--batches", type=int, default=60, help="ledger: of 1,000 samples, in each round (default 60)")
+    parser.add_argument("--guests", type=int, default=100, help="poll: QEMU guests, if there is memory (default 100)")
     parser.add_argument("--rounds", type=int, default=5, help="the median of which counts (default 5)")
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="nephometer-bench-") as name:
-        folder = Path(name)
-        programs = the_only("postgresql/*/bin/postgres", "postgresql").parent
-        # As it is installed, synchronised to disk: what is counted is committed.
-        postgres = Postgres(programs, folder / "data", folder, folder / "log", free_port(), ())
-        postgres.start()
-        try:
-            figures = _measure(postgres, folder, asked.batches, asked.rounds)
-        finally:
-            postgres.daemon.stop()
+    if unknown := set(asked.sections) - SECTIONS.keys():
+        parser.error(f"no such section: {', '.join(sorted(unknown))}")
+    figures: dict[str, float] = {}
+    for name, measure in SECTIONS.items():
+        if not asked.sections or name in asked.sections:
+            with tempfile.TemporaryDirectory(prefix=f"nephometer-bench-{name}-") as folder:
+                figures |= measure(Path(folder), asked)
     print(
         f"on {platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     )
     for figure, value in figures.items():
-        print(f"{figure:32} {value:>14,.3f}" if value < 100 else f"{figure:32} {value:>14,.0f}")
+        print(f"{figure:42} {value:>14,.3f}" if value < 100 else f"{figure:42} {value:>14,.0f}")
     report = ROOT / "var" / "bench.json"
     report.parent.mkdir(exist_ok=True)
-    report.write_text(json.dumps(figures, indent=1) + "\n")
+    report.write_text(json.dumps(_known(report) | figures, indent=1) + "\n")
     print(f"written to {report.relative_to(ROOT)}")
+
+
+def _known(report: Path) -> dict[str, float]:
+    """The figures of sections that were measured before."""
+    if not report.exists():
+        return {}
+    known: dict[str, float] = json.loads(report.read_text())
+    return known
+
+
+def _poll(folder: Path, asked: argparse.Namespace) -> dict[str, float]:
+    from tests.bench import poll
+
+    return poll.measure(folder, asked.guests, asked.rounds)
+
+
+def _ledger(folder: Path, asked: argparse.Namespace) -> dict[str, float]:
+    programs = the_only("postgresql/*/bin/postgres", "postgresql").parent
+    # As it is installed, synchronised to disk: what is counted is committed.
+    postgres = Postgres(programs, folder / "data", folder, folder / "log", free_port(), ())
+    postgres.start()
+    try:
+        return _measure(postgres, folder, asked.batches, asked.rounds)
+    finally:
+        postgres.daemon.stop()
 
 
 def _measure(postgres: Postgres, folder: Path, batches: int, rounds: int) -> dict[str, float]:
@@ -64,6 +88,9 @@ def _measure(postgres: Postgres, folder: Path, batches: int, rounds: int) -> dic
     call_command("migrate", verbosity=0)
     return ledger.measure(batches, rounds)
 
+
+# Ledger is last: it sets this process up as a storage worker.
+SECTIONS = {"poll": _poll, "ledger": _ledger}
 
 if __name__ == "__main__":
     main()

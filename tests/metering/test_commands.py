@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -95,8 +96,9 @@ def test_plugins_lists_what_is_installed_and_why_it_is_off(monkeypatch: pytest.M
 
     told = run("plugins")
 
-    assert "metering.poll.compute  cpu  (nephometer)  on" in told
-    assert "metering.poll.compute  network  (nephometer)  off: named in METERING_DISABLED_PLUGINS" in told
+    package = f"(nephometer {version('nephometer')})"
+    assert f"metering.poll.compute  cpu  {package}  on" in told
+    assert f"metering.poll.compute  network  {package}  off: named in METERING_DISABLED_PLUGINS" in told
     assert "disk.device.read.bytes" in told
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 from datetime import UTC, datetime, timedelta, timezone
@@ -57,8 +58,14 @@ def test_what_was_packed_comes_out_as_the_same_messages_and_the_documented_verif
 
 @many
 @given(st.lists(counters, max_size=5))
-def test_the_same_readings_packed_again_are_the_same_bytes(packed: list[Counter]) -> None:
-    assert pack(*packed) == pack(*packed)
+def test_the_same_readings_packed_again_are_the_same_samples(packed: list[Counter]) -> None:
+    """All but the header, which says when it was signed."""
+
+    def samples(text: str) -> list[object]:
+        batch = json.loads(text)
+        return [batch["metadata"], batch["rows"], batch["whole"]]
+
+    assert list(map(samples, pack(*packed))) == list(map(samples, pack(*packed)))
 
 
 def test_whole_numbers_beyond_64_bits_come_out_as_they_were_signed() -> None:

@@ -63,7 +63,7 @@ class FakeConnection:
     def __init__(self, daemon: FakeDaemon) -> None:
         self._daemon = daemon
         self.broken = False
-        self._new = True
+        self._listens = False
 
     def alive(self) -> bool:
         return not self.broken
@@ -80,10 +80,13 @@ class FakeConnection:
     def stopped(self) -> Sequence[Handle]:
         return [Handle(name, -1) for name in self._daemon.off]
 
-    def changed(self) -> set[str] | None:
-        new, self._new = self._new, False
+    def listen(self) -> None:
+        self._listens = True
+
+    def changed(self) -> set[str]:
+        assert self._listens
         told, self._daemon.events = self._daemon.events, set()
-        return None if new else told
+        return told
 
     def busy(self, handle: Handle) -> float:
         since = self._daemon.blocked.get(handle.id)
@@ -169,6 +172,36 @@ def test_guests_that_hang_cost_only_what_their_monitors_tell_and_are_reported_in
             assert reading.cpu(instance).time == 5
 
 
+def test_a_guest_that_hangs_blocks_no_other_call_on_its_connection(daemon: FakeDaemon) -> None:
+    """Libvirt's client loses the wake-ups of other threads on a connection that one call blocks."""
+    for number in range(12):
+        daemon.add(f"guest-{number}")
+    daemon.frozen = {"guest-4"}
+    users: dict[int, set[int]] = {}
+
+    class Watched(FakeConnection):
+        def figures(
+            self, handles: Sequence[Handle], needs: frozenset[Statistic], domains: Mapping[str, Domain]
+        ) -> dict[str, Record]:
+            inside = users.setdefault(id(self), set())
+            assert not inside
+            inside.add(threading.get_ident())
+            found = super().figures(handles, needs, domains)
+            inside.clear()
+            return found
+
+    kept: list[Watched] = []
+
+    def connect() -> Watched:
+        kept.append(Watched(daemon))
+        return kept[-1]
+
+    reading = ComputeHost(connect, "node-1").read(NEEDS, 8)
+
+    assert reading.errors == {"hung guests": 1}
+    assert any(users.values())  # one is blocked still, and was used by nobody else
+
+
 def test_a_guest_that_is_known_to_hang_is_not_waited_for_again(daemon: FakeDaemon) -> None:
     daemon.add("well")
     daemon.add("frozen")
@@ -202,7 +235,7 @@ def test_a_guest_that_vanishes_during_the_reading_costs_only_itself(daemon: Fake
     class Racing(FakeConnection):
         def running(self) -> Sequence[Handle]:
             listed = super().running()
-            del daemon.guests["goes"]
+            daemon.guests.pop("goes", None)
             return listed
 
     reading = ComputeHost(lambda: Racing(daemon), "node-1").read(NEEDS, 5)
@@ -234,7 +267,7 @@ def test_a_daemon_that_died_costs_one_reading_and_the_next_has_a_new_connection(
     daemon.down = False
 
     assert names(host.read(NEEDS, 5)) == {"guest"}
-    assert daemon.opened == 2
+    assert daemon.opened == 2 + 1  # one to look around and one to ask the guest; the first of them again
 
 
 def test_a_connection_that_is_known_to_be_dead_costs_no_reading(daemon: FakeDaemon) -> None:
@@ -247,10 +280,11 @@ def test_a_connection_that_is_known_to_be_dead_costs_no_reading(daemon: FakeDaem
 
     host = ComputeHost(connect, "node-1")
     host.read(NEEDS, 5)
-    connections[0].broken = True
+    for connection in connections:
+        connection.broken = True
 
     assert names(host.read(NEEDS, 5)) == {"guest"}
-    assert len(connections) == 2
+    assert len(connections) == 4
 
 
 def test_a_daemon_that_does_not_answer_is_waited_for_by_one_thread_only(daemon: FakeDaemon) -> None:
@@ -269,8 +303,8 @@ def test_a_daemon_that_does_not_answer_is_waited_for_by_one_thread_only(daemon: 
             host.read(NEEDS, 0.1)
     daemon.go_on.set()
 
-    assert names(host.read(NEEDS, 5)) == {"guest"}
     assert opening == 1
+    assert names(host.read(NEEDS, 5)) == {"guest"}
 
 
 def test_definitions_are_read_once_until_a_new_device_shows_a_change(daemon: FakeDaemon) -> None:

@@ -244,11 +244,12 @@ def test_a_change_of_metadata_or_devices_is_seen_at_the_next_reading(lab: Libvir
         until = time.monotonic() + 5
         while "renamed" not in titles():  # events come in a thread of their own
             assert time.monotonic() < until
-    finally:
-        lab.retitle(FOREIGN, None)
-    lab.plug(FOREIGN, "tap-plugged")
+        lab.plug(FOREIGN, "tap-plugged")
 
-    reading = host.read(EVERYTHING, 10)
+        reading = host.read(EVERYTHING, 10)
+    finally:
+        lab.stop(FOREIGN)
+        lab.start(FOREIGN)
 
     assert [nic.vnic.name for nic in reading.nics(ours(reading)[FOREIGN.name])] == ["tap-plugged"]
 

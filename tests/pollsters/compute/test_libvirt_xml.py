@@ -132,8 +132,7 @@ def test_devices_without_a_target_are_left_out() -> None:
 @pytest.mark.parametrize(
     "foreign",
     [
-        '<other:instance xmlns:other="http://example.org/1.1"><other:owner>'
-        '<other:project uuid="p"/></other:owner></other:instance>',
+        '<o:instance xmlns:o="http://example.org/1.1"><o:owner><o:project uuid="p"/></o:owner></o:instance>',
         '<nova:instance xmlns:nova="http://openstack.org/xmlns/libvirt/nova/9.9"><nova:owner/></nova:instance>',
         '<nova:instance xmlns:nova="http://openstack.org/xmlns/libvirt/nova/1.1"/>',
         "plain text",
