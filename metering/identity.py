@@ -29,6 +29,11 @@ def series_digest(
     return hashlib.sha256(orjson.dumps((source, name, type_, unit, resource_id, user_id, project_id))).digest()
 
 
+def series_text_digest(text: str) -> bytes:
+    """The same, of the compact JSON array of these fields."""
+    return hashlib.sha256(text.encode()).digest()
+
+
 def id_prefix(digest: bytes, moment: datetime) -> int:
     """What a message_id says of its sample: 48 bits of milliseconds, then the series' 32 bits of tag."""
     milliseconds = (moment - EPOCH) // _MILLISECOND
@@ -40,18 +45,23 @@ def message_id(digest: bytes, moment: datetime, origin: str, name: str, resource
 
     A version-8 UUID (RFC 9562): `id_prefix`, then 42 bits of SHA-256 over what the reading came from.
     """
-    prefix = id_prefix(digest, moment)
-    return uuid.UUID(message_id_text(prefix, origin, name, resource_id, timestamp_text(moment), occurrence))
+    reading = orjson.dumps((origin, name, resource_id, timestamp_text(moment), occurrence)).decode()
+    return uuid.UUID(IdPrefix(moment).message_id(digest, reading))
 
 
-def message_id_text(prefix: int, origin: str, name: str, resource_id: str, timestamp: str, occurrence: int) -> str:
-    """The id as it is written, of a reading whose `id_prefix` and time as text are known."""
-    reading = orjson.dumps((origin, name, resource_id, timestamp, occurrence))
-    hashed = int.from_bytes(hashlib.sha256(reading).digest()[:6], "big") >> 6
-    bits = prefix << 42 | hashed  # 122 of them; version and variant go in between
-    number = bits >> 74 << 80 | 0x8 << 76 | (bits >> 62 & 0xFFF) << 64 | 0b10 << 62 | bits & (1 << 62) - 1
-    digits = f"{number:032x}"
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+class IdPrefix:
+    """What the ids of all readings of one moment begin with."""
+
+    def __init__(self, moment: datetime) -> None:
+        digits = f"{(moment - EPOCH) // _MILLISECOND:012x}"
+        self._first = f"{digits[:8]}-{digits[8:]}-8"  # the 8 is the version
+
+    def message_id(self, digest: bytes, reading: str) -> str:
+        """The id as it is written: of a reading of a series, told as a JSON array (see `message_id`)."""
+        tag = int.from_bytes(digest[:4], "big")
+        hashed = int.from_bytes(hashlib.sha256(reading.encode()).digest()[:6], "big") >> 6
+        rest = f"{0b10 << 62 | (tag & 0xFFFFF) << 42 | hashed:016x}"  # 0b10 is the variant
+        return f"{self._first}{tag >> 20:03x}-{rest[:4]}-{rest[4:]}"
 
 
 def prefix_of(number: int) -> int:

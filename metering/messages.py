@@ -1,37 +1,24 @@
-"""The wire format, both ways: Counters to signed batches, batches to metering messages.
+"""The wire format, read: batches to metering messages. `packing` writes it; nobody else knows a batch's keys.
 
-Nobody else knows a batch's keys. The format is told in docs/message-format.md.
+The format is told in docs/message-format.md.
 """
 
 from __future__ import annotations
 
 import json
-import logging
-import uuid
-from collections import Counter as Tally
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from functools import lru_cache
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import orjson
 
-from metering.bounds import check_series, check_text, check_volume, parse_timestamp, timestamp_text
-from metering.counters import Counter, Metadata
-from metering.errors import BadCounter, MalformedBatch, MalformedMessage
-from metering.identity import EPOCH, id_prefix, message_id_text, series_digest
+from metering.bounds import check_text, parse_timestamp
+from metering.errors import MalformedBatch, MalformedMessage
 from metering.signing import (
     BATCH_FORMAT,
     SCHEME,
-    Signer,
-    canonical_metadata,
-    header_bytes,
-    metadata_digest,
-    sample_bytes,
 )
-
-log = logging.getLogger(__name__)
 
 MOST_SAMPLES = 1_000  # in one batch
 MOST_BYTES = 512 << 10  # of a batch that we write
@@ -85,225 +72,6 @@ class Batch:
     metadata: list[str]
     rows: list[Any]
     whole: list[Any]  # texts of metering messages, each judged by its own signature
-
-
-def pack(
-    counters: Iterable[Counter],
-    *,
-    signer: Signer,
-    source: str,
-    poll: Poll | None = None,
-    node: str | None = None,
-) -> list[str]:
-    """Signed batches of at most `MOST_SAMPLES` and `MOST_BYTES`; with a poll at least one, its receipt.
-
-    A counter that cannot be a sample is logged and counted among the poll's errors; the others go out.
-    """
-    packer = _Packer(signer, source, poll)
-    for counter in counters:
-        packer.add(counter)
-    if poll is not None:
-        poll = replace(poll, errors=dict(Tally(poll.errors) + packer.errors))
-        packer.flush(even_empty=not packer.chunks)
-    else:
-        packer.flush()
-    return [packer.batch(chunk, number, poll, node) for number, chunk in enumerate(packer.chunks)]
-
-
-@dataclass(slots=True)
-class _Chunk:
-    """The rows and metadata of one batch in the making."""
-
-    metadata: dict[str, int] = field(default_factory=dict)  # canonical text -> its place
-    rows: list[orjson.Fragment] = field(default_factory=list)
-    bytes: int = MOST_HEADER_BYTES
-
-    def take(self, row: Row, text: str) -> bool:
-        """Whether there is room for the row with its metadata; then they are in. There is always room for a first."""
-        row[8] = self.metadata.get(text, len(self.metadata))
-        written = orjson.dumps(row)
-        size = len(written) + 1
-        if text not in self.metadata:
-            size += len(orjson.dumps(text)) + 1
-        if len(self.rows) == MOST_SAMPLES or (self.rows and self.bytes + size > MOST_BYTES):
-            return False
-        self.metadata.setdefault(text, len(self.metadata))
-        self.rows.append(orjson.Fragment(written))
-        self.bytes += size
-        return True
-
-
-@lru_cache(maxsize=20_000)  # most polls read what the last one read
-def _series(
-    source: str, name: str, type_: str, unit: str, resource_id: str, user_id: str | None, project_id: str | None
-) -> bytes:
-    """The digest of a series whose fields are in bounds. Raises `MalformedMessage`."""
-    check_series(name, type_, unit, user_id, project_id, resource_id)
-    return series_digest(source, name, type_, unit, resource_id, user_id, project_id)
-
-
-class _Packer:
-    """Turns counters into rows and rows into batches."""
-
-    def __init__(self, signer: Signer, source: str, poll: Poll | None) -> None:
-        self.signer, self.source, self.poll = signer, source, poll
-        self.chunks: list[_Chunk] = []
-        self.errors: Tally[str] = Tally()
-        self._chunk = _Chunk()
-        self._seen: dict[tuple[str, str, str, str], int] = {}
-        self._fallback_origin = uuid.uuid4().hex
-        self._origin: str | None = None  # the last one, and found to be in bounds
-        self._moment: datetime | None = None  # of the last counter, with its text and its share of an `id_prefix`
-        self._timestamp, self._milliseconds = "", 0
-        self._texts: dict[int, tuple[Mapping[str, Any], str, str]] = {}  # id(metadata) -> it, its text, its digest
-
-    def add(self, counter: Counter) -> None:
-        try:
-            row, text = self._row(counter)
-        except (BadCounter, MalformedMessage) as exc:
-            name, resource_id = getattr(counter, "name", None), getattr(counter, "resource_id", None)
-            self._count(name)
-            log.warning("no sample of %r for %r: %s", name, resource_id, exc)
-            return
-        if not self._chunk.take(row, text):
-            self.flush()
-            self._chunk.take(row, text)
-
-    def flush(self, *, even_empty: bool = False) -> None:
-        if self._chunk.rows or even_empty:
-            self.chunks.append(self._chunk)
-        self._chunk = _Chunk()
-
-    def _count(self, name: object, fault: str = "") -> None:
-        """Count an error under its meter, as far as a header may name it."""
-        try:
-            check_text("counter_name", name)
-        except MalformedMessage:
-            name = "?"
-        label = f"{str(name)[:100]}{fault}"
-        self.errors[label if label in self.errors or len(self.errors) < MOST_ERRORS else "?"] += 1
-
-    def _row(self, counter: Counter) -> tuple[Row, str]:
-        if not isinstance(counter, Counter):
-            raise BadCounter(f"a plugin yielded no Counter but {type(counter).__name__}")
-        name, type_, unit = counter.name, str(counter.type), counter.unit
-        user_id, project_id, resource_id = counter.user_id, counter.project_id, counter.resource_id
-        try:
-            series = _series(self.source, name, type_, unit, resource_id, user_id, project_id)
-        except TypeError as exc:  # unhashable, and so no text
-            raise BadCounter(f"a field that should be text is none: {exc}") from exc
-        volume = check_volume(counter.volume)
-        if counter.timestamp is None or counter.timestamp is not self._moment:
-            self._read_clock(counter.timestamp)
-        text, digest = self._metadata(counter.resource_metadata)
-        identity = self._identity(series, counter)
-        signed = sample_bytes(
-            self.signer.publisher, self.source, name, type_, unit, volume,
-            user_id, project_id, resource_id, self._timestamp, digest, identity,
-        )  # fmt: skip
-        signature = self.signer.digest(signed)
-        return [
-            name,
-            type_,
-            unit,
-            volume,
-            user_id,
-            project_id,
-            resource_id,
-            self._timestamp,
-            0,
-            identity,
-            signature,
-        ], text
-
-    def _read_clock(self, moment: datetime | None) -> None:
-        """Take on the time of the next counters: nearly all of a poll have one."""
-        if moment is None:
-            raise BadCounter("it has no timestamp")
-        timestamp = timestamp_text(moment)
-        if moment < EPOCH:
-            raise BadCounter(f"its timestamp {timestamp} lies before 1970")
-        self._moment, self._timestamp, self._milliseconds = moment, timestamp, id_prefix(bytes(4), moment)
-
-    def _metadata(self, metadata: Mapping[str, Any]) -> tuple[str, str]:
-        """Its canonical text and digest; a pollster hands the same mapping to many counters."""
-        written: tuple[str, str] | None = getattr(metadata, "written", None)
-        if written is not None:
-            return written
-        known = self._texts.get(id(metadata))
-        if known is None:
-            text = canonical_metadata(metadata)
-            known = self._texts[id(metadata)] = (metadata, text, metadata_digest(text))
-            if isinstance(metadata, Metadata):
-                metadata.written = known[1], known[2]
-        return known[1], known[2]
-
-    def _identity(self, series: bytes, counter: Counter) -> str:
-        origin = counter.origin or self._fallback_origin
-        if origin is not self._origin:
-            check_text("origin", origin)
-            self._origin = origin
-        reading = (origin, counter.name, counter.resource_id, self._timestamp)
-        occurrence = self._seen.get(reading, 0)
-        self._seen[reading] = occurrence + 1
-        if occurrence and self.poll is not None:
-            self._count(counter.name, ": read twice")
-            log.warning("%s of %s was read more than once in one poll", counter.name, counter.resource_id)
-        prefix = self._milliseconds | int.from_bytes(series[:4], "big")
-        return message_id_text(prefix, origin, counter.name, counter.resource_id, self._timestamp, occurrence)
-
-    def batch(self, chunk: _Chunk, number: int, poll: Poll | None, node: str | None) -> str:
-        return _text(
-            _header(self.signer, self.source, len(chunk.rows), number, len(self.chunks), poll, node),
-            list(chunk.metadata),
-            chunk.rows,
-            [],
-        )
-
-
-def pack_whole(texts: list[str], *, signer: Signer, source: str) -> list[str]:
-    """Batches of metering messages as they came; each will be judged by its own signature, not by ours."""
-    groups: list[list[str]] = [[]]
-    size = 0
-    for text in texts:
-        if groups[-1] and (len(groups[-1]) == MOST_SAMPLES or size + 2 * len(text) > MOST_BYTES):
-            groups.append([])
-            size = 0
-        groups[-1].append(text)
-        size += 2 * len(text)
-    return [
-        _text(_header(signer, source, len(group), number, len(groups), None, None), [], [], group)
-        for number, group in enumerate(groups)
-        if group
-    ]
-
-
-def _header(
-    signer: Signer, source: str, samples: int, part: int, parts: int, poll: Poll | None, node: str | None
-) -> dict[str, Any]:
-    header: dict[str, Any] = {
-        "format": BATCH_FORMAT,
-        "publisher": signer.publisher,
-        "source": source,
-        "samples": samples,
-        "part": part,
-        "parts": parts,
-        "polling_source": poll.source if poll else None,
-        "slot": poll.slot if poll else None,
-        "node": (node or signer.publisher.partition("/")[2]) if poll else None,
-        "shard": poll.shard if poll else None,
-        "read_at": timestamp_text(poll.read_at) if poll and poll.read_at else None,
-        "guests": poll.guests if poll else None,
-        "errors": dict(poll.errors) if poll else None,
-        "dropped": dict(poll.dropped) if poll else None,
-        "signed_at": timestamp_text(datetime.now(UTC)),
-    }
-    header["signature"] = signer.sign(header_bytes(header))
-    return header
-
-
-def _text(header: dict[str, Any], metadata: list[str], rows: list[orjson.Fragment], whole: list[str]) -> str:
-    return orjson.dumps({"header": header, "metadata": metadata, "rows": rows, "whole": whole}).decode()
 
 
 def read(text: str) -> Batch:

@@ -10,7 +10,7 @@ import amqp.exceptions
 import kombu.exceptions
 from celery import Celery
 
-from metering import messages
+from metering import messages, packing
 from metering.counters import Counter
 from metering.environment import Environment
 from metering.errors import BadSetting, BrokerAway
@@ -41,12 +41,18 @@ class Publisher:
         self, counters: Iterable[Counter], poll: messages.Poll | None = None, node: str | None = None
     ) -> list[str]:
         """Signed batches; with a poll at least one, the poll's receipt. A bad counter is logged and counted."""
-        return messages.pack(counters, signer=self.signer, source=self.source, poll=poll, node=node)
+        return packing.pack(counters, signer=self.signer, source=self.source, poll=poll, node=node)
 
     def send(self, batch: str) -> None:
         """Returns when the broker has confirmed the batch. Raises `BrokerAway` when it may not have it."""
         try:
-            self.app.send_task(RECORD_SAMPLES, (batch,), timeout=CONFIRM_SECONDS, confirm_timeout=CONFIRM_SECONDS)
+            self.app.send_task(
+                RECORD_SAMPLES,
+                (batch,),
+                timeout=CONFIRM_SECONDS,
+                confirm_timeout=CONFIRM_SECONDS,
+                argsrepr="(a batch)",  # else Celery would write it out, and put the beginning into a header
+            )
         except AWAY as exc:
             raise BrokerAway(f"the broker did not take a batch: {exc}") from exc
 

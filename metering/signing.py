@@ -24,6 +24,7 @@ SCHEME = "n1"
 MOST_METADATA = 64 << 10  # bytes of the canonical text
 DEEPEST_METADATA = 32
 
+_BLOCK = 64  # bytes that SHA-256 takes at a time
 _SIGNATURE = re.compile(r"n1:([A-Za-z0-9_-]{1,32}):([0-9a-f]{64})")
 
 
@@ -40,10 +41,22 @@ class Signer:
     publisher: str  # <role>/<name>
     kid: str
     key: bytes = field(repr=False)
+    _inner: Any = field(init=False, repr=False, compare=False)
+    _outer: Any = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Hash the key once: the standard library's `hmac` does so for each text, and takes three times as long."""
+        key = self.key if len(self.key) <= _BLOCK else hashlib.sha256(self.key).digest()
+        for name, pad in (("_inner", 0x36), ("_outer", 0x5C)):
+            object.__setattr__(self, name, hashlib.sha256(bytes(byte ^ pad for byte in key.ljust(_BLOCK, b"\0"))))
 
     def digest(self, data: bytes) -> str:
-        """The 64 hex digits of the HMAC-SHA256 of ``data``."""
-        return hmac.digest(self.key, data, "sha256").hex()
+        """The 64 hex digits of the HMAC-SHA256 (RFC 2104) of ``data``."""
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(data)
+        outer.update(inner.digest())
+        digits: str = outer.hexdigest()
+        return digits
 
     def sign(self, data: bytes) -> str:
         """The signature as it is written: ``n1:<kid>:<hex>``."""
@@ -182,6 +195,23 @@ def sample_bytes(
         )
     except orjson.JSONEncodeError as exc:
         raise MalformedMessage(f"a text cannot be written as UTF-8: {exc}") from exc
+
+
+def signed_head(publisher: str, source: str) -> str:
+    """How `signed_text` begins for every sample of this publisher and source."""
+    return orjson.dumps((SAMPLE_FORMAT, publisher, source)).decode()[:-1]
+
+
+def signed_text(
+    head: str, meter: str, volume: float, owner: str, timestamp: str, metadata_sha256: str, message_id: str
+) -> bytes:
+    """What `sample_bytes` gives, of parts that are JSON already.
+
+    ``meter`` is name, type and unit, ``owner`` user, project and resource; the other texts have nothing that JSON
+    would escape.
+    """
+    volume_hex = struct.pack(">d", volume).hex()
+    return f'{head},{meter},"{volume_hex}",{owner},"{timestamp}","{metadata_sha256}","{message_id}"]'.encode()
 
 
 def header_bytes(header: Mapping[str, Any]) -> bytes:

@@ -14,7 +14,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import Literal, NamedTuple
 from urllib.parse import quote
 
 log = logging.getLogger(__name__)
@@ -24,7 +24,9 @@ _LONGEST_NAME = 150  # characters: file systems take 255 bytes
 _REMEMBERED = 10_000  # polls in the done-log: hours of them, at any interval
 
 
-class _Kept(TypedDict):
+class _Kept(NamedTuple):
+    """As a file: on the first line how many samples, and characters to come; on each other a batch, compact JSON."""
+
     samples: int
     batches: list[str]
 
@@ -46,8 +48,8 @@ class Spool:
 
     def write(self, key: Key, batches: list[str], samples: int) -> None:
         """Keep a poll's signed batches, durably; the oldest polls make room for it when the spool is full."""
-        kept: _Kept = {"samples": samples, "batches": batches}
-        body = json.dumps(kept)
+        lines = "\n".join(batches)
+        body = f"{samples} {len(lines)}\n{lines}"
         with self._locked():
             self._make_room(len(body))
             write_durably(self._file(key), body)
@@ -60,7 +62,7 @@ class Spool:
                 kept = self._read(file)
                 if kept is None:
                     continue
-                for batch in kept["batches"]:
+                for batch in kept.batches:
                     send(batch)
                 self._remember(file.stem)
                 file.unlink()
@@ -79,13 +81,16 @@ class Spool:
     def _read(self, file: Path) -> _Kept | None:
         """A kept poll. One that a bad disk has spoilt is set aside, so that it does not stop the others."""
         try:
-            kept: _Kept = json.loads(file.read_text())
+            first, _, lines = file.read_text().partition("\n")
+            samples, length = map(int, first.split(" "))
+            if len(lines) != length:
+                raise ValueError("it is cut short")
         except ValueError as exc:
             self._count_dropped(0)
             file.rename(file.with_suffix(".broken"))
             log.error("the poll %s cannot be read and is set aside: %s", file.stem, exc)
             return None
-        return kept
+        return _Kept(samples, lines.split("\n"))
 
     def _count_dropped(self, samples: int) -> None:
         dropped = self.dropped
@@ -102,9 +107,9 @@ class Spool:
             kept = self._read(file)
             if kept is None:
                 continue
-            self._count_dropped(kept["samples"])
+            self._count_dropped(kept.samples)
             file.unlink()
-            log.error("the spool is full: %s with %d samples was dropped", file.stem, kept["samples"])
+            log.error("the spool is full: %s with %d samples was dropped", file.stem, kept.samples)
 
     def _polls(self) -> list[Path]:
         """The kept polls, oldest first."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from metering import ceilometer, messages
+from metering import ceilometer, messages, packing
 from metering.counters import Counter, Kind
 from metering.models import Token
 from metering.sifting import Rules, Sifter
@@ -43,7 +43,7 @@ def reading(
 
 def store(*counters: Counter, source: str = "openstack", publisher: str = "compute/node-1") -> None:
     """Store these readings, in one batch for each thousand."""
-    record(messages.pack(counters, signer=KEYS.signer(publisher), source=source))
+    record(packing.pack(counters, signer=KEYS.signer(publisher), source=source))
 
 
 def store_foreign(message_id: str, counter: Counter) -> None:
@@ -63,7 +63,7 @@ def store_foreign(message_id: str, counter: Counter) -> None:
         "message_id": message_id,
     }
     message["message_signature"] = ceilometer.signature(message, CEILOMETER_SECRET)
-    record(messages.pack_whole([json.dumps(message)], signer=KEYS.signer("api/test"), source="openstack"))
+    record(packing.pack_whole([json.dumps(message)], signer=KEYS.signer("api/test"), source="openstack"))
 
 
 def record(batches: Iterable[str]) -> None:

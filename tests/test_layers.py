@@ -36,8 +36,8 @@ LIBRARIES_OF_ONE_FILE = {
     "simpleeval": "pollsters/declared/evaluator.py",
 }
 WITHOUT_DJANGO = (
-    "errors", "counters", "bounds", "identity", "signing", "ceilometer", "messages", "publish", "spool", "sources",
-    "sources_file", "yaml_lines", "plugins", "contracts", "environment", "topology", "schedule", "celery",
+    "errors", "counters", "bounds", "identity", "signing", "ceilometer", "messages", "packing", "publish", "spool",
+    "sources", "sources_file", "yaml_lines", "plugins", "contracts", "environment", "topology", "schedule", "celery",
     "doctor/finding", "doctor/meters", "doctor/host", "doctor/broker",
 )  # fmt: skip
 

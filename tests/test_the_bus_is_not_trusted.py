@@ -13,7 +13,7 @@ import kombu
 import pytest
 from amqp.exceptions import AccessRefused
 
-from metering import messages
+from metering import messages, packing
 from metering.counters import Counter, Kind
 from metering.models import PollSlot, Quarantine, Sample, Series
 from metering.topology import CONTROL, METERING, SAMPLES_IN
@@ -34,7 +34,7 @@ def batch(meter: str, volume: float = 1.0, metadata: dict[str, Any] | None = Non
     counter = Counter(
         meter, Kind.GAUGE, "B", volume, "u", "p", f"resource of {meter}", datetime.now(UTC), metadata or {}, "test"
     )
-    [text] = messages.pack([counter], signer=KEYRING.signer("compute/host-9"), source="openstack")
+    [text] = packing.pack([counter], signer=KEYRING.signer("compute/host-9"), source="openstack")
     return text
 
 

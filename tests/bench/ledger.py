@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 
 from django.db import connection, transaction
 
-from metering import messages
+from metering import messages, packing
 from metering.counters import Counter, Kind
 from metering.signing import Keyring
 from metering.store.writing import COLUMNS
@@ -54,7 +54,7 @@ def _batch(start: datetime, minute: int) -> str:
     moment = start + timedelta(minutes=minute % 1_400, microseconds=minute)
     signer = Keyring({"bench": b"a secret of this run alone"}).signer(f"compute/host-{minute % 10}")
     poll = messages.Poll("default", minute, read_at=moment, guests=GUESTS)
-    [text] = messages.pack(_counters(moment, minute % 10), signer=signer, source="openstack", poll=poll)
+    [text] = packing.pack(_counters(moment, minute % 10), signer=signer, source="openstack", poll=poll)
     return text
 
 

@@ -6,9 +6,9 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 from pytest_django.live_server_helper import LiveServer
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support import expected_conditions
 from selenium.webdriver.support.wait import WebDriverWait
 
 from metering.models import Node
@@ -34,9 +34,15 @@ def admin(browser: Chrome, live_server: LiveServer) -> Chrome:
 
 def follow(browser: Chrome, by: str, what: str) -> None:
     """Click on it, and wait until another page has taken this one's place."""
-    page = browser.find_element(By.TAG_NAME, "html")
+    browser.execute_script("window.left = false")
     browser.find_element(by, what).click()
-    WebDriverWait(browser, 20).until(expected_conditions.staleness_of(page))
+    # Asked between two pages, Chromium answers with one error or another.
+    WebDriverWait(browser, 20, ignored_exceptions=[WebDriverException]).until(_is_another_page)
+
+
+def _is_another_page(browser: Chrome) -> bool:
+    loaded = "return window.left === undefined && document.readyState === 'complete'"
+    return bool(browser.execute_script(loaded))
 
 
 def text(browser: Chrome) -> str:

@@ -12,7 +12,7 @@ from collector.batch import MOST_NOTIFICATIONS, Batch
 from collector.hearing import Heard, hear
 from collector.index import Index
 from collector.notification import Notification
-from metering import messages
+from metering import messages, packing
 from metering.counters import Counter, Kind, Meter
 from tests.collector.bodies import RECORDED, body, recorded
 from tests.collector.line import LISTENERS, SIGNER, index_of
@@ -109,7 +109,7 @@ def test_no_payload_brings_a_listener_down_or_gives_a_counter_that_is_no_sample(
 
     result = hear(body(message), index.exchanges(message["event_type"])[0], index)
 
-    packed = messages.pack(result.counters, signer=SIGNER, source="openstack")
+    packed = packing.pack(result.counters, signer=SIGNER, source="openstack")
     assert sum(len(messages.read(batch).rows) for batch in packed) == len(result.counters)
 
 

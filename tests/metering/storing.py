@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db import transaction
 
-from metering import ceilometer, messages
+from metering import ceilometer, packing
 from metering.counters import Counter
 from metering.messages import Poll
 from metering.models import Quarantine, Sample
@@ -24,13 +24,13 @@ RULES = Rules(KEYS, (CEILOMETER_SECRET,), None, timedelta(days=36_500), frozense
 
 
 def batch(*counters: Counter, publisher: str = "compute/host-1", poll: Poll | None = None) -> str:
-    [text] = messages.pack(counters, signer=KEYS.signer(publisher), source="openstack", poll=poll)
+    [text] = packing.pack(counters, signer=KEYS.signer(publisher), source="openstack", poll=poll)
     return text
 
 
 def whole(*given: dict[str, Any]) -> str:
     """Messages as they came, handed on."""
-    [text] = messages.pack_whole([json.dumps(message) for message in given], signer=KEYS.signer("api/x"), source="x")
+    [text] = packing.pack_whole([json.dumps(message) for message in given], signer=KEYS.signer("api/x"), source="x")
     return text
 
 

@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from metering import messages
+from metering import messages, packing
 from metering.messages import Poll
 from metering.models import Node, PollSlot
 from metering.store import clocks, receipts
@@ -58,7 +58,7 @@ def receive(at_: datetime, *, off: float, due: datetime | None = None, slot: int
     if due is not None and slot is not None:
         PollSlot.objects.create(source="default", slot=slot, node="host-1", shard=0, due=due, deadline=due)
     poll = Poll("default", slot, read_at=its_time if slot is not None else None)
-    [text] = messages.pack([], signer=KEYS.signer("compute/host-1"), source="openstack", poll=poll)
+    [text] = packing.pack([], signer=KEYS.signer("compute/host-1"), source="openstack", poll=poll)
     header = messages.read(text).header
     with connection.cursor() as cursor:
         receipts.record(cursor, replace(header, signed_at=its_time), at_)
@@ -118,7 +118,7 @@ def test_a_clock_is_wrong_when_it_is_off_by_more_than_the_bound() -> None:
 def test_what_we_send_tells_when_it_was_signed() -> None:
     before = timezone.now()
 
-    [text] = messages.pack([], signer=KEYS.signer("compute/host-1"), source="openstack", poll=Poll("default", None))
+    [text] = packing.pack([], signer=KEYS.signer("compute/host-1"), source="openstack", poll=Poll("default", None))
 
     signed_at = messages.read(text).header.signed_at
     assert signed_at is not None

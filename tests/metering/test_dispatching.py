@@ -11,7 +11,7 @@ import pytest
 from celery import Celery
 from kombu.exceptions import OperationalError
 
-from metering import messages
+from metering import packing
 from metering.dispatching import MOST_MISSED, NO_ROUTE, NOT_DISPATCHED, Orders, dispatch_slot
 from metering.messages import Poll
 from metering.models import Node, PollSlot
@@ -234,7 +234,7 @@ def test_another_fault_of_the_broker_is_not_taken_for_a_missing_route(broker: Br
 def test_a_receipt_that_comes_before_its_slot_is_expected_is_not_ordered_again(broker: Broker) -> None:
     know("compute/a")
     poll = Poll("default", SLOT, 0, DUE, 0)
-    record(*messages.pack([], signer=KEYS.signer("compute/a"), source="openstack", poll=poll))
+    record(*packing.pack([], signer=KEYS.signer("compute/a"), source="openstack", poll=poll))
 
     tick(broker)
 
@@ -246,7 +246,7 @@ def test_a_poll_that_was_ordered_and_received_is_no_gap(broker: Broker) -> None:
     know("compute/a")
     tick(broker)
     poll = Poll("default", SLOT, 0, DUE, 0)
-    record(*messages.pack([], signer=KEYS.signer("compute/a"), source="openstack", poll=poll))
+    record(*packing.pack([], signer=KEYS.signer("compute/a"), source="openstack", poll=poll))
 
     assert not PollSlot.objects.missed(DUE + timedelta(days=1)).exists()
     assert slots("") == [(0, "a")]

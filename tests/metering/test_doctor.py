@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from metering import messages
+from metering import packing
 from metering.counters import Kind, Meter
 from metering.doctor import ledger
 from metering.doctor.finding import Finding, Verdict
@@ -98,7 +98,7 @@ def test_an_unknown_node_is_compared_with_the_names_that_are_known(now: datetime
 def test_a_node_with_a_wrong_key_is_unknown_and_what_came_under_its_name_is_told() -> None:
     stranger = Keyring({"k1": b"another secret, of somebody else"}).signer("compute/host-1")
     for _ in range(3):  # a node announces itself each minute
-        [announcement] = messages.pack([], signer=stranger, source="openstack", poll=Poll("default", None))
+        [announcement] = packing.pack([], signer=stranger, source="openstack", poll=Poll("default", None))
         storage.record(announcement, storage.sifter())
 
     unknown, refused = examine("host-1", timezone.now())[Verdict.WRONG]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metering import messages
+from metering import messages, packing
 from metering.counters import Counter
 from metering.errors import MalformedBatch
 from metering.messages import MOST_BYTES_READ, Poll
@@ -20,7 +20,7 @@ from tests.metering.strategies import counters, few, json_values, many
 from tests.metering.test_message_format import documented_verifier
 
 SIGNER = KEYS.signer("compute/host-1")
-[TEXT] = messages.pack([reading()], signer=SIGNER, source="openstack", poll=Poll("default", 7, read_at=NOON))
+[TEXT] = packing.pack([reading()], signer=SIGNER, source="openstack", poll=Poll("default", 7, read_at=NOON))
 GOOD: dict[str, Any] = json.loads(TEXT)
 ROW: list[Any] = GOOD["rows"][0]
 
@@ -116,7 +116,7 @@ def test_nothing_but_malformed_batch_comes_of_any_text(text: str) -> None:
 @few
 @given(st.lists(counters, min_size=1, max_size=4), st.integers(0, 100_000), st.integers(0, 255))
 def test_a_batch_with_one_byte_changed_is_read_or_refused(packed: list[Counter], place: int, byte: int) -> None:
-    raw = bytearray(messages.pack(packed, signer=SIGNER, source="openstack")[0].encode())
+    raw = bytearray(packing.pack(packed, signer=SIGNER, source="openstack")[0].encode())
     raw[place % len(raw)] = byte
 
     with contextlib.suppress(MalformedBatch):
@@ -125,7 +125,7 @@ def test_a_batch_with_one_byte_changed_is_read_or_refused(packed: list[Counter],
 
 def test_a_batch_of_another_installation_is_read_and_not_believed() -> None:
     stranger = Keyring({"k9": b"of another installation"}).signer("compute/host-1")
-    [text] = messages.pack([reading()], signer=stranger, source="openstack")
+    [text] = packing.pack([reading()], signer=stranger, source="openstack")
 
     [message] = messages.unpack(text)
     assert message["message_signature"].startswith("n1:k9:")

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metering import messages
+from metering import messages, packing
 from metering.counters import Counter, Kind
 from metering.messages import MOST_BYTES, MOST_SAMPLES, Poll
 from metering.signing import header_bytes
@@ -26,7 +26,7 @@ VERIFY = documented_verifier()
 
 
 def pack(*packed: Any, poll: Poll | None = None, signer: Any = SIGNER) -> list[str]:
-    return messages.pack(packed, signer=signer, source="openstack", poll=poll)
+    return packing.pack(packed, signer=signer, source="openstack", poll=poll)
 
 
 def unpacked(batches: list[str]) -> list[dict[str, Any]]:
@@ -156,7 +156,7 @@ def test_a_poll_whose_last_batch_is_full_sends_no_empty_one() -> None:
 
 
 def test_an_announcement_has_a_source_and_no_slot() -> None:
-    [text] = messages.pack([], signer=SIGNER, source="openstack", poll=Poll("default", None), node="central")
+    [text] = packing.pack([], signer=SIGNER, source="openstack", poll=Poll("default", None), node="central")
 
     header = messages.read(text).header
     assert (header.slot, header.polling_source, header.node) == (None, "default", "central")
@@ -178,7 +178,7 @@ def test_the_same_reading_has_the_same_id_whoever_sends_it_and_whatever_it_read(
     one, two = reading(1.0, origin="o", metadata={"a": 1}), reading(2.0, origin="o", metadata={"a": 2})
 
     assert ids(one) == ids(two)
-    other = messages.pack([one], signer=KEYS.signer("central/central"), source="openstack")
+    other = packing.pack([one], signer=KEYS.signer("central/central"), source="openstack")
     assert unpacked(other)[0]["message_id"] == ids(one)[0]
 
 
@@ -262,17 +262,17 @@ def test_bad_counters_of_any_number_of_names_leave_a_receipt_that_can_be_read() 
 def test_whole_messages_travel_as_they_came() -> None:
     texts = ['{"a": 1}', "no JSON at all", '{"a":"' + "x" * 400_000 + '"}', '{"a":"' + "\\u0001" * 80_000 + '"}', "{}"]
 
-    batches = [messages.read(text) for text in messages.pack_whole(texts, signer=SIGNER, source="openstack")]
+    batches = [messages.read(text) for text in packing.pack_whole(texts, signer=SIGNER, source="openstack")]
 
     assert [text for batch in batches for text in batch.whole] == texts
     assert [batch.header.samples for batch in batches] == [len(batch.whole) for batch in batches]
     assert [(batch.header.part, batch.header.parts) for batch in batches] == [
         (number, len(batches)) for number in range(len(batches))
     ]
-    assert messages.pack_whole([], signer=SIGNER, source="openstack") == []
+    assert packing.pack_whole([], signer=SIGNER, source="openstack") == []
 
 
 def test_a_thousand_whole_messages_fill_a_batch() -> None:
-    batches = messages.pack_whole(["{}"] * 1_001, signer=SIGNER, source="openstack")
+    batches = packing.pack_whole(["{}"] * 1_001, signer=SIGNER, source="openstack")
 
     assert [len(messages.read(batch).whole) for batch in batches] == [1_000, 1]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from metering import messages
+from metering import packing
 from metering.messages import Poll
 from metering.models import Node, PollSlot, Sample
 from tests.factories import KEYS, NOON, at, reading
@@ -20,7 +20,7 @@ POLL = Poll("default", 29_600_000, 0, NOON, 3, {"disk": 2}, {"polls": 1, "sample
 
 def parts(samples: int, poll: Poll = POLL, publisher: str = "compute/host-1") -> list[str]:
     readings = [reading(1, resource=f"r-{number}", origin="o") for number in range(samples)]
-    return messages.pack(readings, signer=KEYS.signer(publisher), source="openstack", poll=poll)
+    return packing.pack(readings, signer=KEYS.signer(publisher), source="openstack", poll=poll)
 
 
 def poll() -> dict[str, Any]:
@@ -39,7 +39,7 @@ def test_any_genuine_batch_makes_its_publisher_known() -> None:
 
 
 def test_an_announcement_makes_a_node_known_and_is_no_poll() -> None:
-    record(*messages.pack([], signer=KEYS.signer("compute/host-1"), source="openstack", poll=Poll("default", None)))
+    record(*packing.pack([], signer=KEYS.signer("compute/host-1"), source="openstack", poll=Poll("default", None)))
 
     assert Node.objects.get().name == "host-1"
     assert not PollSlot.objects.exists()
@@ -120,7 +120,7 @@ def test_central_workers_share_their_polls() -> None:
 
 
 def test_a_host_answers_for_itself_alone_whatever_node_it_names() -> None:
-    texts = messages.pack([], signer=KEYS.signer("compute/host-1"), source="openstack", poll=POLL, node="host-2")
+    texts = packing.pack([], signer=KEYS.signer("compute/host-1"), source="openstack", poll=POLL, node="host-2")
     record(*texts)
 
     assert poll()["node"] == "host-1"
@@ -162,7 +162,7 @@ def test_an_old_receipt_does_not_turn_back_the_node_s_clock() -> None:
 @pytest.mark.parametrize("slot", [0, 1 << 53])
 def test_numbers_at_their_bounds_fit_into_their_columns(slot: int) -> None:
     told = Poll("x" * 200, slot, 100_000, NOON, (1 << 31) - 1, {"e" * 1_000: 1 << 53})
-    [text] = messages.pack([], signer=KEYS.signer("compute/host-1"), source="openstack", poll=told)
+    [text] = packing.pack([], signer=KEYS.signer("compute/host-1"), source="openstack", poll=told)
     assert not record(text, rules=RULES)[0].refused
 
     assert (poll()["slot"], poll()["guests"]) == (slot, (1 << 31) - 1)

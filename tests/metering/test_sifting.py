@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metering import messages
+from metering import messages, packing
 from metering.bounds import timestamp_text
 from metering.counters import Counter
 from metering.errors import MalformedBatch
@@ -28,7 +28,7 @@ PLACES = ["name", "type", "unit", "volume", "user", "project", "resource", "time
 
 
 def packed(*packed: Counter, signer: Signer = SIGNER, poll: Poll | None = None) -> dict[str, Any]:
-    [text] = messages.pack(packed, signer=signer, source="openstack", poll=poll)
+    [text] = packing.pack(packed, signer=signer, source="openstack", poll=poll)
     parts: dict[str, Any] = json.loads(text)
     return parts
 
@@ -71,7 +71,7 @@ def beside_good_ones(row: Any, text: str = "{}") -> Sifted:
 def test_what_a_genuine_publisher_sent_is_genuine_and_gives_back_the_message_that_was_signed(
     sent: list[Counter],
 ) -> None:
-    [*texts] = messages.pack(sent, signer=SIGNER, source="openstack")
+    [*texts] = packing.pack(sent, signer=SIGNER, source="openstack")
     for text in texts:
         sifted = Sifter(RULES).sift(messages.read(text), NOW)
 
@@ -406,7 +406,7 @@ def test_no_json_makes_sifting_raise_and_every_message_is_genuine_or_refused(
 @few
 @given(st.lists(counters, min_size=1, max_size=4), st.integers(0, 100_000), st.integers(0, 255))
 def test_a_changed_byte_makes_no_other_message_genuine(sent: list[Counter], place: int, byte: int) -> None:
-    [text] = messages.pack(sent, signer=SIGNER, source="openstack")
+    [text] = packing.pack(sent, signer=SIGNER, source="openstack")
     before = [repacked(item) for item in Sifter(RULES).sift(messages.read(text), NOW).genuine]
     raw = bytearray(text.encode())
     raw[place % len(raw)] = byte

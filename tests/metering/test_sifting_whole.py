@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metering import ceilometer, messages
+from metering import ceilometer, messages, packing
 from metering.counters import Counter
 from metering.sifting import Genuine, Rules, Sifted, Sifter, repacked
 from metering.signing import Keyring
@@ -25,7 +25,7 @@ NOW = NOON + timedelta(minutes=1)
 def ours(counter: Counter | None = None, publisher: str = "compute/host-1") -> dict[str, Any]:
     """A message of one of our publishers, as a reader of the bus gets it."""
     packed = [counter or reading(origin="o", metadata={"a": 1})]
-    [message] = messages.unpack(messages.pack(packed, signer=KEYS.signer(publisher), source="openstack")[0])
+    [message] = messages.unpack(packing.pack(packed, signer=KEYS.signer(publisher), source="openstack")[0])
     return message
 
 
@@ -49,7 +49,7 @@ def text_of(message: Any) -> Any:
 
 def sift(*whole: Any, rules: Rules = RULES, disabled: str = "") -> Sifted:
     """What becomes of these messages, handed on in the batch of a publisher that needs no rights of its own."""
-    [batch] = messages.pack_whole([text_of(message) for message in whole], signer=KEYS.signer("api/x"), source="x")
+    [batch] = packing.pack_whole([text_of(message) for message in whole], signer=KEYS.signer("api/x"), source="x")
     return Sifter(rules).sift(messages.read(batch), NOW, frozenset(filter(None, [disabled])))
 
 
@@ -272,7 +272,7 @@ def test_a_text_that_is_no_message_costs_only_itself(text: str) -> None:
 
 @pytest.mark.parametrize("value", [None, 7, [], {}, True, [{"a": 1}]])
 def test_what_is_no_text_is_refused_as_it_came(value: Any) -> None:
-    [batch] = messages.pack_whole(["{}"], signer=SIGNER, source="x")
+    [batch] = packing.pack_whole(["{}"], signer=SIGNER, source="x")
     parts = json.loads(batch) | {"whole": [value, json.dumps(foreign())]}
 
     sifted = Sifter(RULES).sift(messages.read(json.dumps(parts)), NOW)

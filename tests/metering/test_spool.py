@@ -147,18 +147,19 @@ def test_a_torn_line_of_the_done_log_costs_no_later_poll(folder: Path) -> None:
     assert [spool.state(("default", slot, 0)) for slot in (6, 7, 8)] == ["done", "new", "done"]
 
 
+@pytest.mark.parametrize("spoilt", [b"\x00\xff", b"", b"no number\none", b"1 3\non"])
 def test_a_poll_that_cannot_be_read_is_set_aside_and_the_others_go_out(
-    spool: Spool, folder: Path, caplog: pytest.LogCaptureFixture
+    spool: Spool, folder: Path, caplog: pytest.LogCaptureFixture, spoilt: bytes
 ) -> None:
     spool.write(("default", 1, 0), ["one"], 1)
-    (folder / "1-0-default.poll").write_bytes(b"\x00\xff")
+    (folder / "1-0-default.poll").write_bytes(spoilt)
     spool.write(("default", 2, 0), ["two"], 1)
     broker = Broker()
 
     assert spool.flush(broker.send) == 1
     assert broker.got == ["two"]
     assert spool.dropped["polls"] == 1
-    assert (folder / "1-0-default.broken").read_bytes() == b"\x00\xff"
+    assert (folder / "1-0-default.broken").read_bytes() == spoilt
     assert "1-0-default cannot be read" in caplog.text
 
 
