@@ -10,6 +10,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from metering.bounds import check_series
@@ -68,7 +69,7 @@ def faults_of_plugin(namespace: str, plugin: Any) -> Iterator[str]:
     yield from _faults_of_meters(getattr(plugin, "meters", None))
     if namespace == COMPUTE:
         needs: object = getattr(plugin, "needs", frozenset())
-        if not isinstance(needs, frozenset) or not all(isinstance(need, str) for need in needs):
+        if not isinstance(needs, frozenset) or not all(isinstance(need, StrEnum) for need in needs):
             yield "its 'needs' must be a frozenset of Statistic"
     if namespace == COLLECTOR:
         exchange = getattr(plugin, "exchange", None)

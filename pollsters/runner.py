@@ -6,7 +6,6 @@ name, so that the poll's receipt tells it.
 
 from __future__ import annotations
 
-import inspect
 import json
 import logging
 import socket
@@ -20,7 +19,7 @@ from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 from metering.counters import Counter, Meter
-from metering.errors import HypervisorAway, InstanceGone, PluginError, PollError
+from metering.errors import HypervisorAway, InstanceGone, PollError
 from pollsters.compute.hypervisor import EVERYTHING, Host, Hypervisor, Instance, Statistic
 
 log = logging.getLogger(__name__)
@@ -108,41 +107,6 @@ class Poll:
     counters: list[Counter] = field(default_factory=list)
     guests: int | None = None
     errors: Tally[str] = field(default_factory=Tally)
-
-
-def check_compute(found: Mapping[str, Any]) -> dict[str, ComputePollster | NodePollster]:
-    """The compute plugins, by name, once each keeps the contract. Raises `PluginError`."""
-    for name, pollster in found.items():
-        if hasattr(pollster, "poll_node"):
-            _check(name, pollster, "poll_node", ("node",))
-            continue
-        _check(name, pollster, "poll", ("instance", "hypervisor"))
-        needs = getattr(pollster, "needs", EVERYTHING)
-        if not isinstance(needs, frozenset) or not needs <= EVERYTHING:
-            raise PluginError(f"{_named(name, pollster)}: 'needs' must be a frozenset of Statistic")
-    return dict(found)
-
-
-def check_central(found: Mapping[str, Any]) -> dict[str, CentralPollster]:
-    """The central plugins, by name, once each keeps the contract. Raises `PluginError`."""
-    for name, pollster in found.items():
-        _check(name, pollster, "poll", ("place",))
-        _check(name, pollster, "places", ())
-    return dict(found)
-
-
-def _check(name: str, pollster: Any, method: str, arguments: tuple[str, ...]) -> None:
-    meters = getattr(pollster, "meters", None)
-    if not isinstance(meters, tuple) or not meters or not all(isinstance(meter, Meter) for meter in meters):
-        raise PluginError(f"{_named(name, pollster)}: 'meters' must be a tuple of Meter, not empty")
-    try:
-        inspect.signature(getattr(pollster, method)).bind(*arguments)
-    except (AttributeError, TypeError) as exc:
-        raise PluginError(f"{_named(name, pollster)}: it needs {method}({', '.join(arguments)}): {exc}") from exc
-
-
-def _named(name: str, pollster: object) -> str:
-    return f"pollster {name!r} ({type(pollster).__module__}.{type(pollster).__qualname__})"
 
 
 def poll_compute(

@@ -8,7 +8,7 @@ from typing import Any
 from metering.counters import Counter, Kind, Meter
 from metering.errors import PollError
 from pollsters.central import states
-from pollsters.central.service import Clouds, ServicePollster, number, pick, read_each, where_there
+from pollsters.central.service import Clouds, RegionPollster, ServicePollster, number, pick, read_each, where_there
 from pollsters.runner import Place
 
 STATUS = Meter("dns.zone.status", Kind.GAUGE, "status")
@@ -48,7 +48,7 @@ class ZonePollster(ServicePollster):
         yield SERIAL.read(number(zone.get("serial") or 0), **about(zone))
 
 
-class RecordSetPollster(ServicePollster):
+class RecordSetPollster(RegionPollster):
     """How many record sets each zone has: a call for each zone, for their number only."""
 
     meters = (RECORDSETS,)

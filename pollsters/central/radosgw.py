@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -53,9 +54,9 @@ class RadosGWPollster(ProjectPollster):
     def of_project(self, place: Place, project: str) -> Iterator[Counter]:
         return where_there(self.usage(place, project))  # a project that never came has no user at the gateway
 
+    @abstractmethod
     def usage(self, place: Place, project: str) -> Iterator[Counter]:
         """What is read of a project that the gateway knows."""
-        raise NotImplementedError
 
     def _admin(self, place: Place, project: str, path: str, **query: str) -> Any:
         parts = urlsplit(self.clouds.endpoint(replace(place, project=None)))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, ClassVar, Protocol, TypeVar
@@ -127,8 +128,8 @@ def shared(names: tuple[str, ...], timeout: float) -> Clouds:
     return cloud.OpenStack(names, timeout)
 
 
-class ServicePollster:
-    """A pollster of one service of each region. Not a contract: a plugin of somebody else's needs none of it."""
+class CloudPollster(ABC):
+    """A pollster that asks OpenStack's clouds. Not a contract: a plugin of somebody else's needs none of it."""
 
     options: ClassVar[tuple[Option, ...]] = OPTIONS
     service: ClassVar[str]
@@ -152,23 +153,31 @@ class ServicePollster:
     def begin(self, until: float) -> None:
         self.clouds.begin(until)
 
+
+class RegionPollster(CloudPollster):
+    """A pollster of a service that is asked once for each region."""
+
     def places(self) -> Iterable[Place]:
         return self.clouds.places(self.service)
+
+
+class ServicePollster(RegionPollster):
+    """A pollster of what a service lists in each region."""
 
     def poll(self, place: Place) -> Iterator[Counter]:
         """A counter or more for each entry; one that cannot be read costs only itself."""
         return read_each(self.entries(place), self.counters)
 
+    @abstractmethod
     def entries(self, place: Place) -> Iterable[dict[str, Any]]:
         """What is listed there."""
-        raise NotImplementedError
 
+    @abstractmethod
     def counters(self, entry: dict[str, Any]) -> Iterable[Counter]:
         """What one entry says."""
-        raise NotImplementedError
 
 
-class ProjectPollster(ServicePollster):
+class ProjectPollster(CloudPollster):
     """A pollster of a service that is asked once for each project."""
 
     def places(self) -> Iterable[Place]:
@@ -180,9 +189,9 @@ class ProjectPollster(ServicePollster):
             raise PollError("the cloud's projects were not known when the poll began")
         return self.of_project(place, place.project)
 
+    @abstractmethod
     def of_project(self, place: Place, project: str) -> Iterator[Counter]:
         """What is read of one project."""
-        raise NotImplementedError
 
 
 def read_each(

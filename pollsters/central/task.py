@@ -24,7 +24,7 @@ ASKING_SHARE = 0.7  # of the time left to the deadline; the rest is for sending
 _settings = environment.load(os.environ)
 check(os.environ)  # a cloud that clouds.yaml does not have stops the worker here
 # Found when the worker starts, so that plugins which do not fit together stop it there.
-_pollsters = runner.check_central(plugins.enabled(plugins.CENTRAL, _settings, os.environ))
+_pollsters = plugins.enabled(plugins.CENTRAL, _settings, os.environ)
 _sources = {source.name: source for source in sources.load(_settings.sources_file, _settings.poll_interval)}
 
 

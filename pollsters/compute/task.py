@@ -25,7 +25,7 @@ READING_SHARE = 0.5  # of the time left to the deadline; the rest is for sending
 _settings = environment.load(os.environ)
 nova.check(_settings)  # a cloud that clouds.yaml does not have stops the worker here
 # Found when the worker starts, so that plugins which do not fit together stop it there.
-_pollsters = runner.check_compute(plugins.enabled(plugins.COMPUTE, _settings, os.environ))
+_pollsters = plugins.enabled(plugins.COMPUTE, _settings, os.environ)
 _sources = {source.name: source for source in sources.load(_settings.sources_file, _settings.poll_interval)}
 
 

@@ -8,11 +8,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-import pytest
-
 from metering import contracts
 from metering.counters import Counter, Kind, Meter
-from metering.errors import PluginError
 from pollsters import runner
 from pollsters.compute.hypervisor import Statistic
 from pollsters.compute.power import PowerPollster
@@ -32,7 +29,7 @@ class Thermometer:
 
 
 def poll(host: Any, wants: runner.Wants = lambda meter: True, **pollsters: Any) -> runner.Poll:
-    return runner.poll_compute(host, runner.check_compute(pollsters), wants, 5, "o", NOW, node="node-1")
+    return runner.poll_compute(host, pollsters, wants, 5, "o", NOW, node="node-1")
 
 
 def test_the_node_is_read_once_however_many_guests_it_has() -> None:
@@ -94,7 +91,5 @@ def test_the_contract_of_a_node_pollster_is_checked() -> None:
         def poll_node(self) -> Iterator[Counter]:  # type: ignore[override] # that is the point
             yield from ()
 
-    with pytest.raises(PluginError, match=r"it needs poll_node\(node\)"):
-        runner.check_compute({"heat": NoArgument()})
     assert "poll_node(node)" in next(contracts.faults_of_plugin(contracts.COMPUTE, NoArgument()))
     assert list(contracts.faults_of_plugin(contracts.COMPUTE, Thermometer())) == []

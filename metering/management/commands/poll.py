@@ -88,7 +88,7 @@ def _poll_definition(settings: Environment, file: Path, url: str | None) -> tupl
 
     found, faults = trial.pollsters(file, url, settings, os.environ)
     poll = runner.poll_central(
-        runner.check_central(found),
+        found,
         wants=lambda meter: True,
         takes=lambda place: True,
         origin=lambda place: runner.origin_text("by hand", None, *place.parts),
@@ -106,7 +106,7 @@ def _poll(settings: Environment, namespace: str, uri: str) -> runner.Poll:
         return any(source.wants(meter) for source in known)
 
     if namespace == "central":
-        central = runner.check_central(plugins.enabled(plugins.CENTRAL, settings, os.environ))
+        central = plugins.enabled(plugins.CENTRAL, settings, os.environ)
         return runner.poll_central(
             central,
             wants,
@@ -120,7 +120,7 @@ def _poll(settings: Environment, namespace: str, uri: str) -> runner.Poll:
     from pollsters.compute.host import ComputeHost  # noqa: PLC0415
     from pollsters.compute.reading import policy_of  # noqa: PLC0415
 
-    compute = runner.check_compute(plugins.enabled(plugins.COMPUTE, settings, os.environ))
+    compute = plugins.enabled(plugins.COMPUTE, settings, os.environ)
     details = nova.details_of(settings)
     host = ComputeHost(lambda: libvirt_host.Connection(uri), settings.node, policy_of(settings), details=details)
     origin = runner.origin_text("by hand", None, settings.node)

@@ -34,7 +34,7 @@ def poll(clouds: OpenStack, *pollsters: Any, wants: runner.Wants = everything, s
     def origin(place: Place) -> str:
         return runner.origin_text("default", 1, *place.parts)
 
-    return runner.poll_central(runner.check_central(made), wants, lambda place: True, origin, NOW, seconds)
+    return runner.poll_central(made, wants, lambda place: True, origin, NOW, seconds)
 
 
 def read(clouds: OpenStack, *pollsters: Any) -> list[Counter]:

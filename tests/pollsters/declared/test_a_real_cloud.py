@@ -50,9 +50,8 @@ def test_projects_are_read_with_a_token_and_enriched(
     # A time-out of its own, so that the clouds of this test are nobody else's.
     told = {"METERING_CLOUDS": "lab", "METERING_CLOUD_TIMEOUT": "11", "METERING_POLLSTER_DEFINITIONS": str(tmp_path)}
     found = plugins.enabled(plugins.CENTRAL, environment.load({"METERING_NODE": "central", **told}), told)
-    pollsters = runner.check_central(found)
 
-    done = runner.poll_central(pollsters, lambda meter: meter.startswith("acme."), lambda _: True, str, NOW, 60)
+    done = runner.poll_central(found, lambda meter: meter.startswith("acme."), lambda _: True, str, NOW, 60)
 
     read = {counter.resource_metadata["name"]: counter for counter in done.counters}
     assert {"admin"} <= read.keys()

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from metering import contracts
 from metering.counters import Counter, Kind
 from metering.errors import PollError
 from pollsters import runner
@@ -22,8 +23,7 @@ THINGS = "/v1/things"
 
 
 def poll(pollster: DeclaredPollster, seconds: float = 30) -> runner.Poll:
-    found = runner.check_central({"acme": pollster})
-    return runner.poll_central(found, lambda _: True, lambda _: True, str, NOW, seconds)
+    return runner.poll_central({"acme": pollster}, lambda _: True, lambda _: True, str, NOW, seconds)
 
 
 def values(poll: runner.Poll) -> list[tuple[str, float]]:
@@ -395,10 +395,9 @@ def test_a_command_runs_on_a_compute_host_in_its_own_poll(tmp_path: Path, declar
     command = program(tmp_path, 'echo \'[{"id": "r", "size": 3}]\'')
     pollster = NodePollster(declare("", host_command=command, namespaces=["compute"]))
 
-    found = runner.check_compute({"acme": pollster})
     counters = list(pollster.poll_node(Node("node-1", 5)))
 
-    assert list(found) == ["acme"]
+    assert list(contracts.faults_of_plugin(contracts.COMPUTE, pollster)) == []
     assert [(counter.resource_id, counter.volume) for counter in counters] == [("r", 3)]
 
 
