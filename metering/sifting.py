@@ -303,6 +303,11 @@ def repacked(genuine: Genuine) -> dict[str, Any]:
     return messages.message(publisher, source, [*row, genuine.message_id], json.loads(genuine.metadata), signature)
 
 
+def refusal(genuine: Genuine, reason: str) -> Refused:
+    """A genuine message that the store does not take, for quarantine."""
+    return Refused(genuine.original or json.dumps(repacked(genuine)), reason, genuine.signer[2])
+
+
 def _loads(text: str, what: str) -> Any:
     """Plain JSON: no constants such as NaN, no numbers or nesting that could hurt. Raises `MalformedMessage`."""
     try:

@@ -13,15 +13,18 @@ from metering.models.ledger import (
 from metering.models.nodes import Node, PollSlot
 from metering.models.quarantine import Quarantine
 from metering.models.rows import SampleRow
+from metering.models.watermarks import Late, RollupState
 
 __all__ = [
     "Caller",
     "ForeignId",
+    "Late",
     "Node",
     "PollSlot",
     "Quarantine",
     "Resource",
     "ResourceMetadata",
+    "RollupState",
     "Sample",
     "SampleOriginal",
     "SampleRow",

@@ -7,6 +7,8 @@ from datetime import UTC, date, datetime, timedelta
 
 from django.db import connection, transaction
 
+from metering.store import watermarks
+
 PARTITIONED = ("sample", "sample_original")
 
 _known: set[date] = set()  # days whose partitions this process has seen
@@ -16,9 +18,14 @@ def ensure(days: Iterable[date]) -> None:
     """Make the partitions of these days (UTC) where they are missing; safe to call from any number of workers.
 
     Outside the writer's transaction: two writers that make one inside theirs deadlock. A table is made alone
-    first and then attached, which locks the parent for that moment only.
+    first and then attached, which locks the parent for that moment only. Days that have expired get none.
     """
-    for day in sorted(set(days) - _known):
+    missing = set(days) - _known
+    if not missing:
+        return
+    with connection.cursor() as cursor:
+        first = watermarks.marks(cursor).raw_from.date()
+    for day in sorted(day for day in missing if day >= first):
         for parent in PARTITIONED:
             _make(parent, day)
         _known.add(day)

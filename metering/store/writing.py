@@ -12,8 +12,8 @@ from typing import Any
 from django.db import IntegrityError, connection, transaction
 from psycopg2.errors import UniqueViolation
 
-from metering.sifting import Genuine, Sifted
-from metering.store import keys, partitions, quarantine, receipts, resources
+from metering.sifting import Genuine, Sifted, refusal
+from metering.store import keys, partitions, quarantine, receipts, resources, watermarks
 
 Cursor = Any  # Django's wrapper, which hands COPY through to psycopg2's
 
@@ -34,15 +34,18 @@ class Outcome:
 def record(sifted: Sifted, now: datetime) -> Outcome:
     """Store every genuine message once, in one transaction with the refused ones and the batch's receipt.
 
-    Safe to run again. Raises Django's database errors; nothing is stored then.
+    Safe to run again. Samples that have expired go over to the refused. Raises Django's database errors; nothing
+    is stored then.
     """
-    genuine = sifted.genuine
-    partitions.ensure(item.ts.date() for item in genuine)
-    ids = keys.resolve(genuine)
+    partitions.ensure({item.ts.date() for item in sifted.genuine})
+    ids = keys.resolve(sifted.genuine)
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        recorded_at = cursor.fetchone()[0].isoformat()
+        marks = watermarks.writing(cursor)
+        _refuse_expired(sifted, marks)
+        genuine, recorded_at = sifted.genuine, marks.recorded_at.isoformat()
         stored = _insert(cursor, sorted(_row(item, ids, recorded_at) for item in genuine))
+        late = {(ids.series[item.series.key], _hour(item.ts)) for item in genuine if item.ts < marks.closing}
+        watermarks.keep_late(cursor, late)
         _keep_originals(cursor, [item for item in genuine if item.original is not None], ids)
         _keep_foreign_ids(cursor, [item for item in genuine if item.foreign_id], ids)
         resources.update(cursor, genuine, ids)
@@ -50,6 +53,19 @@ def record(sifted: Sifted, now: datetime) -> Outcome:
         if sifted.receipt is not None:
             receipts.record(cursor, sifted.receipt, now)
     return Outcome(stored, len(genuine) - stored, len(sifted.refused))
+
+
+def _refuse_expired(sifted: Sifted, marks: watermarks.Watermarks) -> None:
+    """Their partition is gone, or will be: what was too old when it was judged is refused before."""
+    expired = [item for item in sifted.genuine if item.ts < marks.raw_from]
+    if expired:
+        sifted.genuine = [item for item in sifted.genuine if item.ts >= marks.raw_from]
+        reason = f"samples before {marks.raw_from:%Y-%m-%d %H:%M} UTC have expired (METERING_RETENTION_DAYS)"
+        sifted.refused += [refusal(item, reason) for item in expired]
+
+
+def _hour(moment: datetime) -> datetime:
+    return moment.replace(minute=0, second=0, microsecond=0)
 
 
 @lru_cache(maxsize=1024)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import time
@@ -17,7 +16,7 @@ from metering.celery import app
 from metering.errors import MalformedBatch, StoreAway
 from metering.models import Node
 from metering.publish import CONFIRM_SECONDS, RECORD_SAMPLES
-from metering.sifting import Refused, Rules, Sifted, Sifter, repacked
+from metering.sifting import Rules, Sifted, Sifter, refusal
 from metering.signing import Keyring
 from metering.store import quarantine, writing
 from metering.store.quarantine import Kept
@@ -131,7 +130,4 @@ def _parts(sifted: Sifted, reason: str) -> Iterator[Sifted]:
         yield Sifted(sifted.genuine[middle:])
         return
     [item] = sifted.genuine
-    body = item.original or json.dumps(repacked(item))
-    yield Sifted(
-        [], [*sifted.refused, Refused(body, f"the database refused it: {reason}", item.signer[2])], sifted.receipt
-    )
+    yield Sifted([], [*sifted.refused, refusal(item, f"the database refused it: {reason}")], sifted.receipt)

@@ -1,0 +1,56 @@
+"""How far the store has got, and which hours got a sample after they were closed."""
+
+import django.db.models.deletion
+from django.db import migrations, models
+
+# Django knows no table without a key.
+CREATE_LATE = "CREATE TABLE late (series_id bigint NOT NULL, hour timestamptz NOT NULL)"
+
+
+class Migration(migrations.Migration):
+    dependencies = [("metering", "0003_node_skew")]
+
+    operations = [
+        migrations.CreateModel(
+            name="RollupState",
+            fields=[
+                ("id", models.SmallIntegerField(primary_key=True, serialize=False)),
+                ("rolled", models.DateTimeField()),
+                ("closing", models.DateTimeField()),
+                ("raw_from", models.DateTimeField()),
+                ("cut", models.DateTimeField(null=True)),
+            ],
+            options={
+                "db_table": "rollup_state",
+                "constraints": [models.CheckConstraint(condition=models.Q(id=1), name="one_rollup_state")],
+            },
+        ),
+        migrations.SeparateDatabaseAndState(
+            database_operations=[migrations.RunSQL(CREATE_LATE, "DROP TABLE late")],
+            state_operations=[
+                migrations.CreateModel(
+                    name="Late",
+                    fields=[
+                        (
+                            "pk",
+                            models.CompositePrimaryKey(
+                                "series_id", "hour", blank=True, editable=False, primary_key=True, serialize=False
+                            ),
+                        ),
+                        ("hour", models.DateTimeField()),
+                        (
+                            "series",
+                            models.ForeignKey(
+                                db_constraint=False,
+                                db_index=False,
+                                on_delete=django.db.models.deletion.DO_NOTHING,
+                                related_name="+",
+                                to="metering.series",
+                            ),
+                        ),
+                    ],
+                    options={"db_table": "late"},
+                ),
+            ],
+        ),
+    ]
