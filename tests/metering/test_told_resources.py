@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import IntegrityError, connection
 from django.test.utils import CaptureQueriesContext
 
 from metering.models import Resource
@@ -99,7 +99,8 @@ def test_what_was_rolled_back_was_not_told() -> None:
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE node ADD CONSTRAINT refused CHECK (publisher <> 'compute/host-2')")
     try:
-        record(poll(60, "compute/host-2", metadata={"name": "never stored"}))
+        with pytest.raises(IntegrityError):
+            record(poll(60, "compute/host-2", metadata={"name": "never stored"}))
     finally:
         with connection.cursor() as cursor:
             cursor.execute("ALTER TABLE node DROP CONSTRAINT refused")
