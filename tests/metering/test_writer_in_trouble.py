@@ -79,7 +79,7 @@ def test_a_connection_that_is_lost_in_the_middle_of_copy_leaves_nothing_and_the_
             other.execute(
                 "SELECT pid FROM pg_stat_activity WHERE query LIKE 'COPY sample%' AND wait_event = 'advisory'"
             )
-            return other.rowcount == 1
+            return bool(other.rowcount == 1)
 
         thread = threading.Thread(target=write)
         thread.start()
