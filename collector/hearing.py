@@ -8,11 +8,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from collector.events.keeping import EventKeeper
 from collector.index import Index, Subscription
 from collector.notification import Notification, decode, event_type_of, parse
 from metering.bounds import check_series, check_volume
 from metering.counters import Counter
 from metering.errors import BadCounter, MalformedNotification
+from metering.events import Event
 from metering.identity import EPOCH
 from metering.signing import canonical_metadata
 
@@ -35,6 +37,7 @@ class Heard:
     message_id: str | None = None  # None: nobody wants it, or it is malformed
     counters: tuple[Counter, ...] = ()
     failures: tuple[Failure, ...] = ()
+    event: Event | None = None
 
 
 def hear(body: bytes | str, exchange: str, index: Index) -> Heard:
@@ -52,12 +55,26 @@ def hear_message(message: Mapping[str, Any], exchange: str, index: Index) -> Hea
     try:
         event_type = event_type_of(message)
         listeners = index.find(exchange, event_type)
-        if not listeners:
+        if not listeners and index.events is None:
             return Heard(event_type)
         notification = parse(message)
     except MalformedNotification as exc:
         return malformed(exc, event_type)
-    return _ask(listeners, notification)
+    if index.events is None:
+        return _ask(listeners, notification)
+    # The queue is bound for events as well: a listener hears the priorities that it asked for.
+    heard = _ask([one for one in listeners if one.hears(notification.priority)], notification)
+    return _with_event(heard, index.events, notification)
+
+
+def _with_event(heard: Heard, keeper: EventKeeper, notification: Notification) -> Heard:
+    """The same with the notification's event or, where it cannot be one, with that as a failure."""
+    try:
+        return replace(heard, event=keeper.converter.event(notification))
+    except Exception as exc:  # an operator's paths meet anybody's payload: it costs the event only
+        log.warning("no event of %s %s", notification.event_type, notification.message_id, exc_info=True)
+        failure = Failure(f"its event could not be made: {exc}", _last_line(exc))
+        return replace(heard, failures=(*heard.failures, failure))
 
 
 def malformed(exc: Exception, event_type: str | None = None) -> Heard:

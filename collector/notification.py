@@ -22,7 +22,7 @@ DEEPEST_BODY = 64  # levels of nesting; what is made of a payload is walked recu
 LONGEST_NAME = 255  # characters of an event type or a message_id
 
 # Of a context only ids are kept: the rest is roles, addresses and, from some services, a valid token.
-CONTEXT_IDS = ("user_id", "user", "project_id", "tenant_id", "tenant", "trustor_user_id")
+CONTEXT_IDS = ("user_id", "user", "project_id", "tenant_id", "tenant", "trustor_user_id", "request_id")
 _CONTEXT = "_context_"
 _SECRET_PARTS = ("token", "password", "secret", "catalog")
 

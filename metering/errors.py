@@ -15,6 +15,10 @@ class BadCounter(MeteringError, ValueError):
     """A plugin yielded a counter that cannot become a sample."""
 
 
+class BadEvent(MeteringError, ValueError):
+    """A notification cannot be kept as an event: a trait has no value of its type, or it is out of bounds."""
+
+
 class MalformedBatch(MeteringError):
     """A text is no metering batch: not JSON, too large, too deep, or of the wrong shape."""
 

@@ -98,6 +98,7 @@ class Replay:
             self.samples += self._batch.samples
         else:
             self.samples += self._batch.publish(self.publisher)
+            self._batch.publish_events(self.publisher)
         self._batch = Batch()
         self.confirmed = self.line
 
