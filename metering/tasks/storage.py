@@ -5,28 +5,25 @@ from __future__ import annotations
 import json
 import logging
 import os
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
-from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.db import DatabaseError
 
 from metering import messages, plain, plugins
 from metering.celery import app
 from metering.errors import MalformedBatch, StoreAway
 from metering.models import Node
-from metering.publish import CONFIRM_SECONDS, RECORD_SAMPLES
+from metering.publish import RECORD_SAMPLES
 from metering.sifting import Refused, Rules, Sifted, Sifter, repacked
 from metering.signing import Keyring
 from metering.store import quarantine, writing
 from metering.store.quarantine import Kept
+from metering.tasks.attempts import one_attempt, park, passes, patiently
 from metering.tasks.intake import LedgerTask, keeping_folder, settings
 
 log = logging.getLogger(__name__)
-
-# SQLSTATE classes of what passes: connection, rollback (a deadlock), resources (a full disk), locks, operator's stop.
-PASSING = ("08", "40", "53", "55", "57")
 
 
 @app.task(name=RECORD_SAMPLES, base=LedgerTask, Request="metering.tasks.intake:PlainRequest")
@@ -38,17 +35,10 @@ def record_samples(batch: str) -> None:
     """
     patience = settings().patience_seconds
     try:
-        sifted = _patiently(batch, patience)
+        sifted = patiently(lambda: record(batch, sifter()), patience)
         quarantine.load_kept(keeping_folder())  # what was refused while the database was away
     except StoreAway as exc:
-        log.error("the database is away (%s): a batch is parked for %d s", exc, patience)
-        app.send_task(
-            RECORD_SAMPLES,
-            (batch,),
-            countdown=patience,
-            timeout=CONFIRM_SECONDS,
-            confirm_timeout=CONFIRM_SECONDS,
-        )
+        park(RECORD_SAMPLES, batch, patience, exc)
         return
     if settings().plain_messages:
         plain.publish(app, sifted.genuine, settings())
@@ -57,7 +47,7 @@ def record_samples(batch: str) -> None:
 def record(batch: str, sifter: Sifter) -> Sifted:
     """One attempt to store a batch. Raises `StoreAway` when the database takes nothing now; nothing is stored then."""
     now = datetime.now(UTC)
-    try:
+    with one_attempt():
         disabled = frozenset(Node.objects.filter(enabled=False).values_list("publisher", flat=True))
         try:
             sifted = sifter.sift(messages.read(batch), now, disabled)
@@ -66,18 +56,7 @@ def record(batch: str, sifter: Sifter) -> Sifted:
             quarantine.keep(Kept("batch", body, str(exc)), keeping_folder())
             return Sifted()
         _write(sifted, now)
-    except (DatabaseError, InterfaceError) as exc:
-        if not passes(exc):
-            raise
-        connection.close()
-        raise StoreAway(str(exc).strip()) from exc
     return sifted
-
-
-def passes(exc: Exception) -> bool:
-    """Whether the same statement may succeed later."""
-    code = getattr(exc.__cause__, "pgcode", None)
-    return isinstance(exc, OperationalError | InterfaceError) if code is None else code[:2] in PASSING
 
 
 @cache
@@ -93,20 +72,6 @@ def sifter() -> Sifter:
             not_from_compute=plugins.not_from_compute(told, os.environ),
         )
     )
-
-
-def _patiently(batch: str, patience: float) -> Sifted:
-    """Try until the database takes the batch, or ``patience`` seconds are over. Raises `StoreAway` then."""
-    give_up, pause = time.monotonic() + patience, 0.2
-    while True:
-        try:
-            return record(batch, sifter())
-        except StoreAway as exc:
-            if time.monotonic() + pause > give_up:
-                raise
-            log.warning("the database is away, trying again in %.1f s: %s", pause, exc)
-            time.sleep(pause)
-            pause = min(2 * pause, 5)
 
 
 def _write(sifted: Sifted, now: datetime) -> None:
