@@ -16,7 +16,7 @@ from metering.event_messages import RECORD_EVENTS
 from metering.publish import RECORD_SAMPLES
 from tests.collector.bodies import recorded
 from tests.collector.conftest import Start
-from tests.collector.line import OurBus, Services, eventually, index_of, reads, volumes
+from tests.collector.line import OurBus, Services, bytes_of, eventually, index_of, reads, volumes
 
 BOGGLED = recorded("volume.create.end") | {"event_type": "volume.boggle", "message_id": "boggled"}
 
@@ -31,7 +31,7 @@ def arrived(url: str) -> dict[str, list[Any]]:
     with Connection(url) as connection:
         queue = topology.SAMPLES(connection.default_channel)
         while message := queue.get(no_ack=True):
-            found[message.headers["task"]].append(json.loads(message.body)[0][0])
+            found[message.headers["task"]].append(json.loads(bytes_of(message))[0][0])
     return found
 
 
