@@ -39,7 +39,6 @@ WITHOUT_DJANGO = (
     "errors", "counters", "bounds", "identity", "signing", "ceilometer", "messages", "packing", "publish", "spool",
     "sources", "sources_file", "yaml_lines", "events", "event_messages", "event_settings", "event_sifting",
     "plugins", "contracts", "environment", "topology", "schedule", "celery",
-    "plugins", "contracts", "environment", "topology", "schedule", "celery",
     "doctor/finding", "doctor/meters", "doctor/host", "doctor/broker",
 )  # fmt: skip
 

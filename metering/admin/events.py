@@ -87,7 +87,7 @@ class EventAdmin(LookOnly[Event]):
 
     @admin.display(empty_value="none")
     def resource(self, event: Event) -> SafeString | None:
-        name = event.traits.get("string", {}).get("resource_id")
+        name = event.traits.get("s:resource_id")
         return rows_link(Resource, visible(name), q=name) if name else None
 
     @admin.display(description="traits")

@@ -8,7 +8,7 @@ from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 
 from metering.events import Trait, TraitType, read_value
-from metering.models.event_queries import EventQuerySet
+from metering.models.event_queries import TYPES_BY_LETTER, EventQuerySet, key_of
 from metering.models.ledger import Signer
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ class Event(models.Model):
 
     The table is partitioned by day of ``generated``, and ``message_id`` is unique within each day: that it is the
     key of the whole is said for Django, which wants one.
-    ``traits`` holds an object for each type: {"string": {"host": "n1"}, "integer": {"vcpus": 2}}.
+    ``traits`` is one flat object, {"s:host": "n1", "i:vcpus": 2}: so type and name are one entry of its index, and an
+    event is found by its value or, for a comparison, among those that have such a trait at all.
     """
 
     message_id = models.UUIDField(primary_key=True)
@@ -69,7 +70,6 @@ class Event(models.Model):
             models.Index(fields=("generated", "message_id"), name="events_by_time"),
             models.Index(fields=("event_type", "generated", "message_id"), name="events_of_type"),
             models.Index(fields=("project_id", "generated", "message_id"), name="events_of_project"),
-            # Every trait by its name and value; of a comparison it finds the events that have the trait.
             GinIndex(fields=("traits",), name="events_by_trait"),
         )
 
@@ -83,22 +83,20 @@ class Event(models.Model):
 
     def trait_list(self) -> list[Trait]:
         """Its traits, by name."""
-        traits = [
-            _trait(name, TraitType(kind), value) for kind, held in self.traits.items() for name, value in held.items()
-        ]
-        return sorted(traits, key=lambda trait: trait.name)
+        return sorted((_trait(key, value) for key, value in self.traits.items()), key=lambda trait: trait.name)
 
 
-def document(traits: Iterable[Trait]) -> dict[str, dict[str, Any]]:
+def document(traits: Iterable[Trait]) -> dict[str, Any]:
     """These traits as the column holds them."""
-    held: dict[str, dict[str, Any]] = {}
-    for trait in traits:
-        value = trait.text if trait.type == TraitType.DATETIME else trait.value
-        held.setdefault(trait.type, {})[trait.name] = value
-    return held
+    return {
+        key_of(trait.type, trait.name): trait.text if trait.type == TraitType.DATETIME else trait.value
+        for trait in traits
+    }
 
 
-def _trait(name: str, type_: TraitType, value: Any) -> Trait:
+def _trait(key: str, value: Any) -> Trait:
+    letter, _, name = key.partition(":")
+    type_ = TYPES_BY_LETTER[letter]
     if type_ == TraitType.FLOAT:
         return Trait(name, type_, float(value))
     return Trait(name, type_, read_value(type_, value) if type_ == TraitType.DATETIME else value)

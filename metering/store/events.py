@@ -62,7 +62,7 @@ def _row(item: GenuineEvent, ids: keys.EventIds, recorded_at: datetime) -> tuple
         item.generated,
         item.message_id,
         ids.event_types[item.event_type],
-        traits.get("string", {}).get("project_id"),
+        traits.get("s:project_id"),
         json.dumps(traits),
         item.raw,
         item.given_id,

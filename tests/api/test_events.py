@@ -252,26 +252,26 @@ def test_a_listing_takes_as_few_statements_however_many_events_it_has(
 
 
 @pytest.mark.parametrize(
-    ("clause", "index"),
+    ("clause", "condition"),
     [
-        (("vcpus", "1", "eq", "integer"), "traits_idx"),
-        (("vcpus", "1", "gt", "integer"), "traits_idx"),
-        (("begun", "2026-11-23", "lt", "datetime"), "traits_idx"),
-        (("name", "x", "ne"), "traits_idx"),
-        (("event_type", "volume.create.end"), "event_type_id_generated_message_id_idx"),
-        (("start_timestamp", "2026-11-23"), "generated_message_id_idx"),
-        (("message_id", ID.format(1)), "message_id_key"),
+        (("vcpus", "1", "eq", "integer"), """traits @> '{"i:vcpus": 1}'"""),
+        (("vcpus", "1", "gt", "integer"), "traits ? 'i:vcpus'"),
+        (("begun", "2026-11-23", "lt", "datetime"), "traits ? 'd:begun'"),
+        (("name", "x", "ne"), "traits ? 's:name'"),
+        (("event_type", "volume.create.end"), "event_type_id = "),
+        (("start_timestamp", "2026-11-23"), "generated >= "),
+        (("message_id", ID.format(1)), "message_id = "),
     ],
 )
-def test_each_question_is_answered_by_an_index(clause: tuple[str, ...], index: str) -> None:
+def test_each_question_is_answered_by_an_index(clause: tuple[str, ...], condition: str) -> None:
     store(*(event(number, number, vcpus=number) for number in range(20)))
     asker = asking.admin()
     with CaptureQueriesContext(connection) as captured:
         asker.ask("/v2/events", clause)
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")  # of so few rows it would be the cheaper way
-        if index == "traits_idx":
-            cursor.execute("SET LOCAL enable_indexscan = off")
+        if condition.startswith("traits"):
+            cursor.execute("SET LOCAL enable_indexscan = off")  # in order of time, looking at each
         cursor.execute(f"EXPLAIN {captured[-1]['sql']}")
         plan = "\n".join(line for (line,) in cursor.fetchall())
-    assert index in plan, plan
+    assert any(condition in line for line in plan.splitlines() if "Index Cond" in line), plan
