@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.db import connection
 
+from embedded.services import Postgres
 from metering.models import Event, Quarantine, Sample, Token
 from metering.signing import Keyring
 from tests.collector.notifier import notify
 from tests.events import batch, event
-from tests.installation import Installation, installed, wait_for
+from tests.installation import KEYRING, Installation, installed, wait_for
 from tests.test_the_bus_is_not_trusted import send
 
 BODY = json.loads((Path(__file__).parent / "data" / "notifications" / "compute.instance.create.end.json").read_text())
@@ -75,3 +77,17 @@ def test_replaying_a_notification_makes_its_event_once(installation: Installatio
     assert sorted(Event.objects.values_list("event_type__name", flat=True)) == [
         "compute.instance.create.end", "unheard.of",
     ]  # fmt: skip
+
+
+def test_a_database_that_is_away_is_waited_for(installation: Installation, postgres: Postgres) -> None:
+    """For longer than a worker waits: the events are parked on the broker meanwhile."""
+    installation.start("samples", METERING_PATIENCE_SECONDS="1")
+    postgres.daemon.stop()
+    genuine = batch(event(1), event(2), keyring=KEYRING)
+    send(installation, [[genuine], {}, {}], {"task": "metering.record_events"})
+    wait_for(lambda: "a batch is parked" in installation.log("samples"), "the batch parked")
+    postgres.start()
+    connection.close()  # ours broke as well
+
+    wait_for(lambda: Event.objects.count() == 2, "both events stored")
+    assert not Quarantine.objects.exists()

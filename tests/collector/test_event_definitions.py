@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,9 @@ import pytest
 from collector.events import files
 from collector.events.definition import EventTypes
 from metering import environment
+from tests.collector.line import eventually
+from tests.collector.test_commands import ROOT, environ
+from tests.commands import manage
 
 TOO_MANY = ", ".join(f"t{number}: a" for number in range(181))
 X = "- event_type: a\n  traits:\n    x: "
@@ -125,3 +130,29 @@ def test_check_looks_at_the_files_once_events_are_kept_or_files_are_named(tmp_pa
         f"{tmp_path}/bad.yaml:1: a definition must be a mapping with event_type and traits"
     ]
     assert list(files.faults(environment.load({}), {})) == []
+
+
+def test_the_check_tells_each_fault_with_its_file_and_line(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(GOOD + "- {event_type: b, traits: {x: 'a b'}}\n")
+
+    said = manage("check", METERING_EVENT_DEFINITIONS=str(tmp_path))
+
+    assert f"(metering.W005) left out: {tmp_path}/mine.yaml:3: trait x: 'a b' is no JSONPath: " in said
+    assert said.count("metering.W005") == 1
+
+
+def test_the_consumer_says_what_it_leaves_out_and_goes_on(tmp_path: Path, amqp_url: str) -> None:
+    (tmp_path / "mine.yaml").write_text("- 7\n")
+    told = environ(amqp_url, METERING_EVENTS="1", METERING_EVENT_EXCHANGES="cinder")
+    told |= {"METERING_EVENT_DEFINITIONS": str(tmp_path), "METERING_DISABLED_PLUGINS": "image,instance,volume"}
+    log = tmp_path / "log"
+    with log.open("w") as file:
+        consumer = subprocess.Popen(
+            [sys.executable, "manage.py", "collect_notifications"], cwd=ROOT, env=told, stderr=file
+        )
+    try:
+        assert eventually(lambda: "for exchange cinder" in log.read_text(), 30)
+        assert f"left out: {tmp_path}/mine.yaml:1: a definition must be a mapping" in log.read_text()
+    finally:
+        consumer.terminate()
+        assert consumer.wait(30) == 0
