@@ -110,17 +110,24 @@ def _patiently(batch: str, patience: float) -> Sifted:
 
 
 def _write(sifted: Sifted, now: datetime) -> None:
-    """Store what is genuine; where the database refuses a message, find it: the others are stored, it is kept."""
+    """Store what is genuine; where the database refuses a message, find it: the others are stored, it is kept.
+
+    Afterwards ``sifted.genuine`` is what the store holds.
+    """
     try:
         outcome = writing.record(sifted, now)
     except DatabaseError as exc:
         if passes(exc) or not sifted.genuine:
             raise
         log.warning("the database refused %d samples: %s", len(sifted.genuine), exc)
-        for part in _parts(sifted, str(exc).strip()):
+        parts = list(_parts(sifted, str(exc).strip()))
+        for part in parts:
             _write(part, now)
+        sifted.genuine = [item for part in parts for item in part.genuine]
         return
     log.info("%d stored, %d known, %d refused", outcome.stored, outcome.known, outcome.refused)
+    if outcome.differing:
+        log.warning("%d samples say something else than what is stored under their id", outcome.differing)
 
 
 def _parts(sifted: Sifted, reason: str) -> Iterator[Sifted]:
