@@ -9,7 +9,8 @@ from typing import Any
 from collector.dead_letters import DeadLetter
 from collector.hearing import Heard
 from metering.counters import Counter
-from metering.messages import MOST_SAMPLES, pack_whole
+from metering.messages import MOST_SAMPLES
+from metering.packing import pack_whole
 from metering.publish import Publisher
 
 MOST_NOTIFICATIONS = 100  # half of the prefetch: the broker fills the other half meanwhile

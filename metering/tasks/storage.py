@@ -12,9 +12,9 @@ from functools import cache
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
-from metering import messages, plain, plugins
+from metering import ceilometer_bus, messages, plain, plugins
 from metering.celery import app
-from metering.errors import MalformedBatch, StoreAway
+from metering.errors import BrokerAway, MalformedBatch, StoreAway
 from metering.models import Node
 from metering.publish import CONFIRM_SECONDS, RECORD_SAMPLES
 from metering.sifting import Refused, Rules, Sifted, Sifter, repacked
@@ -35,13 +35,16 @@ def record_samples(batch: str) -> None:
 
     Safe to run again: a known sample is ignored. A bad sample goes to quarantine, alone, with its reason.
     A database that is away is waited for; then the batch is parked: published anew, for later, and confirmed.
+    So is one that is stored, and that the bus for others to read did not take.
     """
     patience = settings().patience_seconds
     try:
         sifted = _patiently(batch, patience)
         quarantine.load_kept(keeping_folder())  # what was refused while the database was away
-    except StoreAway as exc:
-        log.error("the database is away (%s): a batch is parked for %d s", exc, patience)
+        _tell_others(sifted)
+    except (StoreAway, BrokerAway) as exc:
+        away = "the database is away" if isinstance(exc, StoreAway) else "others cannot be told"
+        log.error("%s (%s): a batch is parked for %d s", away, exc, patience)
         app.send_task(
             RECORD_SAMPLES,
             (batch,),
@@ -49,9 +52,14 @@ def record_samples(batch: str) -> None:
             timeout=CONFIRM_SECONDS,
             confirm_timeout=CONFIRM_SECONDS,
         )
-        return
+
+
+def _tell_others(sifted: Sifted) -> None:
+    """Publish what the store holds, where a setting says so. Raises `BrokerAway`; again, it repeats what went out."""
     if settings().plain_messages:
         plain.publish(app, sifted.genuine, settings())
+    if settings().ceilometer_url:
+        ceilometer_bus.publish(sifted.genuine, settings())
 
 
 def record(batch: str, sifter: Sifter) -> Sifted:
