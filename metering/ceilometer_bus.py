@@ -24,7 +24,7 @@ def publish(genuine: Iterable[Genuine], settings: Environment) -> None:
     """Publish the messages, signed in the original's form. Returns when the broker has confirmed them.
 
     Raises `BrokerAway`, also when nobody reads there: the queue of the collectors is for Ceilometer to make, with
-    flags of their own, and one that we made could be refused to them.
+    flags of its own, and one that we made could be refused to it.
     """
     # What came from there is not sent back: it would come again, without an end.
     ours = (item for item in genuine if not item.signer[0].startswith(ceilometer.SCHEME))
