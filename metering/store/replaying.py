@@ -61,6 +61,18 @@ def taken(ids: Iterable[int]) -> Iterator[list[Quarantine]]:
         yield list(rows.order_by("digest").select_for_update(skip_locked=True))
 
 
+def send_again(ids: Iterable[int], publisher: Publisher) -> tuple[int, int]:
+    """Send those of the rows that are batches or messages; how many were sent, and how many cannot be.
+
+    Raises `BrokerAway`: then all of them stay as they are.
+    """
+    with taken(ids) as rows:
+        fit = [row for row in rows if row.kind != Quarantine.Kind.NOTIFICATION and unfit(row) is None]
+        mark(fit)
+        send(fit, publisher)
+    return len(fit), len(rows) - len(fit)
+
+
 def mark(rows: Iterable[Quarantine]) -> None:
     """Say that the rows were sent through again. Within `taken`, and before they are sent."""
     Quarantine.objects.filter(pk__in=[row.pk for row in rows]).update(state=Quarantine.State.REPLAYED)
