@@ -139,6 +139,19 @@ def test_a_notification_that_came_without_its_exchange_is_known_by_its_event_typ
     wait_for(lambda: Sample.objects.count() == 2, "its samples stored")
 
 
+def test_a_replay_that_would_differ_from_what_is_stored_says_so(installation: Installation, tmp_path: Path) -> None:
+    said = recorded("volume.exists", size=1)
+    for size, seen in ((1, lambda: Sample.objects.count() == 2), (7, Quarantine.objects.exists)):
+        said["payload"]["size"] = size
+        (tmp_path / "said.jsonl").write_bytes(body(said))
+        installation.manage("replay_notifications", str(tmp_path / "said.jsonl"))
+        wait_for(seen, f"what became of size {size}")
+
+    [kept] = Quarantine.objects.all()
+    assert (kept.reason, json.loads(bytes(kept.body))["counter_volume"]) == ("differs from what is stored", 7)
+    assert Sample.objects.get(series__meter="volume.size").volume == 1
+
+
 @pytest.mark.usefixtures("db")
 def test_rows_are_chosen_and_a_dry_run_sends_nothing() -> None:
     old = keep("message", message(1), "too old", "compute/host-1")

@@ -103,3 +103,25 @@ def test_samples_wait_for_a_bus_that_nobody_reads_and_are_stored_meanwhile(
     assert [message["resource_id"] for message in collected(heard)] == ["early"]
     assert Sample.objects.count() == 1
     assert not Quarantine.objects.exists()
+
+
+def test_both_ways_at_once_store_and_send_each_sample_once(
+    tmp_path: Path, rabbitmq_url: str, database_url: str
+) -> None:
+    told = {"METERING_CEILOMETER_URL": rabbitmq_url, "METERING_CEILOMETER_SECRETS": SECRET}
+    with (
+        installed(tmp_path, rabbitmq_url, database_url, **told) as both,
+        celery_app(rabbitmq_url) as app,
+        collecting(rabbitmq_url, tmp_path / "collector") as heard,
+    ):
+        both.start("samples", "consumer")
+        wait_for(heard.exists, "a collector that listens")
+        wait_for(lambda: "for exchange ceilometer" in both.log("consumer"), "the consumer on their exchange")
+        Publisher(app, KEYRING.signer("compute/host-1"), "openstack").publish([cpu("one", {"name": "größe"})])
+        wait_for(lambda: "0 stored, 1 known, 0 refused" in both.log("samples"), "our own sample come back")
+        Publisher(app, KEYRING.signer("compute/host-1"), "openstack").publish([cpu("two", {})])
+        wait_for(lambda: both.log("samples").count("0 stored, 1 known") == 2, "the second one, too")
+
+        assert [message["resource_id"] for message in collected(heard)] == ["one", "two"]
+        assert Sample.objects.count() == 2
+        assert not Quarantine.objects.exists()

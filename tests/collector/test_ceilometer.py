@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from collector.again import hear_again
+from collector.archive import Recorded, line_of, recorded_in
 from collector.hearing import Heard, hear
 from collector.index import Index, load, subscribe
 from collector.listeners.ceilometer import CeilometerListener
@@ -66,6 +68,16 @@ def test_a_value_that_only_python_s_json_writes_spoils_no_message_beside_it(valu
     got = heard({"samples": [odd, good, "no message"]})
 
     assert [json.dumps(json.loads(text)) for text in got.whole] == [json.dumps(odd), json.dumps(good), '"no message"']
+
+
+def test_what_was_recorded_is_handed_on_as_it_was_when_it_is_heard_again() -> None:
+    samples = [metered(resource_metadata=HARD), signed(metered())]
+    line = line_of(Recorded(enveloped(said({"samples": samples})), "ceilometer"), "2026-11-23T12:00:00")
+    found = recorded_in(line)
+
+    got = hear_again(found.body, found.exchange, index_of(ceilometer=RELAY))
+
+    assert [json.dumps(json.loads(text)) for text in got.whole] == [json.dumps(sample) for sample in samples]
 
 
 @pytest.mark.parametrize("payload", [None, 7, "text", {}, {"samples": None}, {"samples": {"a": 1}}])
