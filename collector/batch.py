@@ -12,6 +12,7 @@ from metering.counters import Counter
 from metering.event_messages import RECORD_EVENTS, pack
 from metering.events import Event
 from metering.messages import MOST_SAMPLES
+from metering.packing import pack_whole
 from metering.publish import Publisher
 
 MOST_NOTIFICATIONS = 100  # half of the prefetch: the broker fills the other half meanwhile
@@ -32,6 +33,7 @@ class Batch:
 
     messages: list[Any] = field(default_factory=list)  # kombu's, in order of arrival
     packs: list[Pack] = field(default_factory=list)
+    whole: list[str] = field(default_factory=list)  # metering messages that others signed
     letters: list[DeadLetter] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     samples: int = 0
@@ -41,7 +43,8 @@ class Batch:
         if not self.messages:
             self.since = time.monotonic()
         self.messages.append(message)
-        self.samples += len(heard.counters)
+        self.samples += len(heard.counters) + len(heard.whole)
+        self.whole += heard.whole
         if heard.counters and heard.message_id:
             pack = self._pack(heard.message_id)
             pack.message_ids.add(heard.message_id)
@@ -77,6 +80,10 @@ class Batch:
             for text in publisher.pack(self.packs[0].counters):
                 publisher.send(text)
             sent += len(self.packs.pop(0).counters)
+        for text in pack_whole(self.whole, signer=publisher.signer, source=publisher.source):
+            publisher.send(text)
+        sent += len(self.whole)
+        self.whole = []
         return sent
 
     def publish_events(self, publisher: Publisher) -> int:

@@ -38,12 +38,13 @@ class Heard:
     counters: tuple[Counter, ...] = ()
     failures: tuple[Failure, ...] = ()
     event: Event | None = None
+    whole: tuple[str, ...] = ()  # metering messages as they came, signed by somebody else
 
 
 def hear(body: bytes | str, exchange: str, index: Index) -> Heard:
     """Let every listener that wants this notification make its counters. Raises nothing that a body can cause."""
     try:
-        message = decode(body)
+        message = decode(body, exact=exchange in index.relayed)
     except MalformedNotification as exc:
         return malformed(exc)
     return hear_message(message, exchange, index)
@@ -85,8 +86,12 @@ def malformed(exc: Exception, event_type: str | None = None) -> Heard:
 def _ask(listeners: Iterable[Subscription], notification: Notification) -> Heard:
     counters: list[Counter] = []
     failures: list[Failure] = []
+    whole: list[str] = []
     for subscription in listeners:
         try:
+            if subscription.relays:
+                whole += list(subscription.listener.whole(notification))
+                continue
             # All of a listener's counters or none: half of them would look like the whole.
             counters += list(_counters(subscription, notification))
         except Exception as exc:  # a listener is anybody's code: it costs itself only
@@ -95,7 +100,7 @@ def _ask(listeners: Iterable[Subscription], notification: Notification) -> Heard
                 subscription.name, notification.event_type, notification.message_id, exc_info=True,
             )  # fmt: skip
             failures.append(Failure(f"listener {subscription.name} failed", _last_line(exc)))
-    return Heard(notification.event_type, notification.message_id, tuple(counters), tuple(failures))
+    return Heard(notification.event_type, notification.message_id, tuple(counters), tuple(failures), whole=tuple(whole))
 
 
 def _counters(subscription: Subscription, notification: Notification) -> Iterator[Counter]:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from collector.events.keeping import EventKeeper, keeper_of
-from collector.notification import DEFAULT_TOPICS, Listener
+from collector.notification import DEFAULT_TOPICS, Listener, Relay
 from metering import plugins
 from metering.environment import Environment
 from metering.errors import PluginError
@@ -24,10 +24,11 @@ class Subscription:
     """A listener by its name, and what it listens to, checked."""
 
     name: str
-    listener: Listener
+    listener: Any  # a Listener, or a Relay
     exchange: str
     topics: tuple[str, ...]
     event_types: tuple[str, ...]
+    relays: bool = False  # hands on what others signed
 
     def hears(self, priority: str) -> bool:
         """Whether it listens to what is said with this priority."""
@@ -49,6 +50,7 @@ class Index:
         for subscription in self.subscriptions:
             for event_type in subscription.event_types:
                 self._add(subscription, event_type)
+        self.relayed = frozenset(found.exchange for found in self.subscriptions if found.relays)
         self.find = lru_cache(maxsize=REMEMBERED)(self._find)
 
     @property
@@ -92,8 +94,8 @@ def load(settings: Environment, environ: Mapping[str, str] = os.environ) -> Inde
 
 def subscribe(name: str, listener: Any) -> Subscription:
     """What a listener listens to. Raises `PluginError`, which names it, where it breaks the contract of `Listener`."""
-    if not isinstance(listener, Listener):
-        raise PluginError(f"listener {name!r} needs exchange, event_types, meters and counters()")
+    if not isinstance(listener, Listener | Relay):
+        raise PluginError(f"listener {name!r} needs exchange, event_types, meters and counters(), or whole()")
     if not isinstance(listener.exchange, str) or not listener.exchange:
         raise PluginError(f"listener {name!r}: exchange must be the name of one, not {listener.exchange!r}")
     return Subscription(
@@ -102,6 +104,7 @@ def subscribe(name: str, listener: Any) -> Subscription:
         listener.exchange,
         topics=_names(name, "topics", getattr(listener, "topics", DEFAULT_TOPICS)),
         event_types=_names(name, "event_types", listener.event_types),
+        relays=isinstance(listener, Relay),
     )
 
 

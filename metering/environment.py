@@ -64,6 +64,7 @@ class Environment:
     node_key: NodeKey | None
     signature: str  # of plain messages: canonical or ceilometer
     ceilometer_secrets: tuple[str, ...]  # empty: messages signed the original's way are refused
+    ceilometer_url: str | None  # Ceilometer's broker, which is told every sample that was stored
     unowned: str | None  # for domains nova did not make: None (no project), "skip", or a project id
     report_stopped: bool  # what there is to tell of guests that are off
     user_metadata: UserMetadata
@@ -234,6 +235,7 @@ def load(environ: Mapping[str, str]) -> Environment:
         node_key=_node_key(read.text("METERING_NODE_KEY")),
         signature=read.choice("METERING_SIGNATURE", "canonical", ("canonical", "ceilometer")) or "",
         ceilometer_secrets=ceilometer_secrets,
+        ceilometer_url=read.url("METERING_CEILOMETER_URL", ("amqp", "amqps")),
         unowned=read.field("METERING_UNOWNED"),
         report_stopped=read.flag("METERING_REPORT_STOPPED"),
         user_metadata=UserMetadata(
@@ -269,8 +271,13 @@ def load(environ: Mapping[str, str]) -> Environment:
     _require(settings, {"METERING_NODE_KEY": settings.node_key}, WITH_NODE_KEY)
     _require(settings, {"METERING_NOTIFICATION_URLS": settings.notification_urls}, ("consumer",))
     _require(settings, {"DJANGO_SECRET_KEY": settings.django_secret_key}, ("api",))
-    if settings.signature == "ceilometer" and not ceilometer_secrets and role == "samples":
-        raise BadSetting("METERING_SIGNATURE is 'ceilometer' and METERING_CEILOMETER_SECRETS is empty")
+    if role == "samples" and not ceilometer_secrets:
+        if settings.signature == "ceilometer":
+            raise BadSetting("METERING_SIGNATURE is 'ceilometer' and METERING_CEILOMETER_SECRETS is empty")
+        if settings.ceilometer_url:
+            raise BadSetting(
+                "METERING_CEILOMETER_URL is set and METERING_CEILOMETER_SECRETS is empty: nothing can sign"
+            )
     return settings
 
 

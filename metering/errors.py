@@ -71,5 +71,9 @@ class MalformedOrder(MeteringError):
     """A poll order lacks a field, or has one of the wrong type or out of bounds."""
 
 
+class CutShort(MeteringError):
+    """A compressed file ends within a frame: whoever wrote it was killed, or it was not copied whole."""
+
+
 class MalformedNotification(MeteringError):
     """A notification's body is not JSON, or no envelope that OpenStack services send."""

@@ -11,7 +11,7 @@ from typing import TypeVar
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
 from metering.celery import app
-from metering.errors import StoreAway
+from metering.errors import BrokerAway, StoreAway
 from metering.publish import CONFIRM_SECONDS
 
 log = logging.getLogger(__name__)
@@ -54,7 +54,8 @@ def patiently(attempt: Callable[[], T], patience: float) -> T:
             pause = min(2 * pause, 5)
 
 
-def park(task: str, batch: str, patience: int, reason: StoreAway) -> None:
+def park(task: str, batch: str, patience: int, reason: StoreAway | BrokerAway) -> None:
     """Publish the batch anew, for later; returns when the broker has confirmed it."""
-    log.error("the database is away (%s): a batch is parked for %d s", reason, patience)
+    away = "the database is away" if isinstance(reason, StoreAway) else "others cannot be told"
+    log.error("%s (%s): a batch is parked for %d s", away, reason, patience)
     app.send_task(task, (batch,), countdown=patience, timeout=CONFIRM_SECONDS, confirm_timeout=CONFIRM_SECONDS)

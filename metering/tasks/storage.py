@@ -11,9 +11,9 @@ from functools import cache
 
 from django.db import DatabaseError
 
-from metering import messages, plain, plugins
+from metering import ceilometer_bus, messages, plain, plugins
 from metering.celery import app
-from metering.errors import MalformedBatch, StoreAway
+from metering.errors import BrokerAway, MalformedBatch, StoreAway
 from metering.models import Node
 from metering.publish import RECORD_SAMPLES
 from metering.sifting import Refused, Rules, Sifted, Sifter, repacked
@@ -32,16 +32,23 @@ def record_samples(batch: str) -> None:
 
     Safe to run again: a known sample is ignored. A bad sample goes to quarantine, alone, with its reason.
     A database that is away is waited for; then the batch is parked: published anew, for later, and confirmed.
+    So is one that is stored, and that the bus for others to read did not take.
     """
     patience = settings().patience_seconds
     try:
         sifted = patiently(lambda: record(batch, sifter()), patience)
         quarantine.load_kept(keeping_folder())  # what was refused while the database was away
-    except StoreAway as exc:
+        _tell_others(sifted)
+    except (StoreAway, BrokerAway) as exc:
         park(RECORD_SAMPLES, batch, patience, exc)
-        return
+
+
+def _tell_others(sifted: Sifted) -> None:
+    """Publish what the store holds, where a setting says so. Raises `BrokerAway`; again, it repeats what went out."""
     if settings().plain_messages:
         plain.publish(app, sifted.genuine, settings())
+    if settings().ceilometer_url:
+        ceilometer_bus.publish(sifted.genuine, settings())
 
 
 def record(batch: str, sifter: Sifter) -> Sifted:
@@ -75,17 +82,24 @@ def sifter() -> Sifter:
 
 
 def _write(sifted: Sifted, now: datetime) -> None:
-    """Store what is genuine; where the database refuses a message, find it: the others are stored, it is kept."""
+    """Store what is genuine; where the database refuses a message, find it: the others are stored, it is kept.
+
+    Afterwards ``sifted.genuine`` is what the store holds.
+    """
     try:
         outcome = writing.record(sifted, now)
     except DatabaseError as exc:
         if passes(exc) or not sifted.genuine:
             raise
         log.warning("the database refused %d samples: %s", len(sifted.genuine), exc)
-        for part in _parts(sifted, str(exc).strip()):
+        parts = list(_parts(sifted, str(exc).strip()))
+        for part in parts:
             _write(part, now)
+        sifted.genuine = [item for part in parts for item in part.genuine]
         return
     log.info("%d stored, %d known, %d refused", outcome.stored, outcome.known, outcome.refused)
+    if outcome.differing:
+        log.warning("%d samples say something else than what is stored under their id", outcome.differing)
 
 
 def _parts(sifted: Sifted, reason: str) -> Iterator[Sifted]:

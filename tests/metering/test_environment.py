@@ -258,6 +258,13 @@ def test_plain_messages_in_the_original_s_form_need_its_secret() -> None:
     assert told.startswith("METERING_SIGNATURE is 'ceilometer' and METERING_CEILOMETER_SECRETS is empty")
 
 
+def test_what_is_sent_to_ceilometer_s_bus_needs_its_secret() -> None:
+    told = refusal(METERING_ROLE="samples", METERING_CEILOMETER_URL="amqp://host//")
+
+    assert told.startswith("METERING_CEILOMETER_URL is set and METERING_CEILOMETER_SECRETS is empty")
+    assert refusal(METERING_CEILOMETER_URL="redis://host/1").startswith("METERING_CEILOMETER_URL must be a URL")
+
+
 @pytest.mark.parametrize("value", ["1", "true", "YES", "on"])
 def test_a_switch_is_on_by_any_of_the_usual_words(value: str) -> None:
     assert environment.load({"METERING_PLAIN_MESSAGES": value}).plain_messages
