@@ -1,6 +1,7 @@
 """What is stored, and every question we ask of it. Written by ``metering.store``, never by ``save()``."""
 
 from metering.models.access import Caller, Token
+from metering.models.events import Event, EventTrait, EventType
 from metering.models.ledger import (
     ForeignId,
     Resource,
@@ -17,6 +18,9 @@ from metering.models.watermarks import Late, RollupState
 
 __all__ = [
     "Caller",
+    "Event",
+    "EventTrait",
+    "EventType",
     "ForeignId",
     "Late",
     "Node",
