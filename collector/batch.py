@@ -12,7 +12,9 @@ from metering.counters import Counter
 from metering.messages import MOST_SAMPLES
 from metering.publish import Publisher
 
-MOST_NOTIFICATIONS = 100  # half of the prefetch: the broker fills the other half meanwhile
+MOST_NOTIFICATIONS = 500  # half of the prefetch: the broker fills the other half meanwhile
+FULL = MOST_SAMPLES - 50  # so that the last notification's samples do not become a batch of their own
+MOST_HELD = 32 << 20  # bytes of bodies that cannot be used and wait to be kept
 LONGEST_WAIT = 0.03  # seconds that the first one waits for company
 
 
@@ -28,10 +30,11 @@ class Pack:
 class Batch:
     """What is published together, and whose messages are acknowledged only after all of it is confirmed."""
 
-    messages: list[Any] = field(default_factory=list)  # kombu's, in order of arrival
+    messages: list[Any] = field(default_factory=list)  # what acknowledges each, in order of arrival
     packs: list[Pack] = field(default_factory=list)
     letters: list[DeadLetter] = field(default_factory=list)
     samples: int = 0
+    held: int = 0  # bytes of the letters' bodies
     since: float = 0.0  # monotonic time of its first message
 
     def add(self, message: Any, heard: Heard, letter: DeadLetter | None) -> None:
@@ -45,6 +48,7 @@ class Batch:
             pack.counters += heard.counters
         if letter is not None:
             self.letters.append(letter)
+            self.held += len(letter.body)
 
     def _pack(self, message_id: str) -> Pack:
         """The pack for one more notification: a repeated one never shares a pack with its first delivery.
@@ -57,7 +61,7 @@ class Batch:
 
     @property
     def full(self) -> bool:
-        return len(self.messages) >= MOST_NOTIFICATIONS or self.samples >= MOST_SAMPLES
+        return len(self.messages) >= MOST_NOTIFICATIONS or self.samples >= FULL or self.held >= MOST_HELD
 
     def wait(self) -> float | None:
         """Seconds until it should go out; None while it is empty."""

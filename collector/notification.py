@@ -24,6 +24,7 @@ LONGEST_NAME = 255  # characters of an event type or a message_id
 # Of a context only ids are kept: the rest is roles, addresses and, from some services, a valid token.
 CONTEXT_IDS = ("user_id", "user", "project_id", "tenant_id", "tenant", "trustor_user_id")
 _CONTEXT = "_context_"
+_CONTEXT_KEYS = tuple((name, _CONTEXT + name) for name in CONTEXT_IDS)
 _SECRET_PARTS = ("token", "password", "secret", "catalog")
 
 
@@ -148,15 +149,15 @@ def _load(body: bytes | str) -> dict[str, Any]:
     if len(body) > LARGEST_BODY:
         raise MalformedNotification(f"its body is larger than {LARGEST_BODY} bytes")
     try:
-        raw = body.encode() if isinstance(body, str) else body
         # orjson refuses what JSON has not: NaN, lone surrogates, text that is not UTF-8, a thousand levels.
-        message = orjson.loads(raw)
+        message = orjson.loads(body)
     except ValueError as exc:
         raise MalformedNotification(f"its body is not JSON: {exc}") from exc
     if not isinstance(message, dict):
         raise MalformedNotification("its body is not a JSON object")
     # Counting brackets is cheap and never too low: only suspicious bodies are walked.
-    if raw.count(b"{") + raw.count(b"[") > DEEPEST_BODY:
+    opened = body.count("{") + body.count("[") if isinstance(body, str) else body.count(b"{") + body.count(b"[")
+    if opened > DEEPEST_BODY:
         _check_depth(message)
     return message
 
@@ -191,5 +192,9 @@ def _name(message: Mapping[str, Any], field: str) -> str:
 
 
 def _ids(message: Mapping[str, Any]) -> dict[str, str]:
-    found = ((name, message.get(_CONTEXT + name)) for name in CONTEXT_IDS)
-    return {name: value for name, value in found if isinstance(value, str) and value}
+    found = {}
+    for name, key in _CONTEXT_KEYS:
+        value = message.get(key)
+        if value and isinstance(value, str):
+            found[name] = value
+    return found

@@ -111,7 +111,7 @@ def _say(url: str, index: Index, count: int) -> list[Said]:
     of_each: dict[str, list[tuple[str, dict[str, Any]]]] = {}
     for number, (exchange, event_type) in zip(range(count), itertools.cycle(wanted), strict=False):
         of_each.setdefault(exchange, []).append((event_type, _another(recorded(event_type)["payload"], number)))
-    context = {"user_id": "f" * 32, "project_id": "e" * 32, "request_id": "req-1", "roles": ["member"], "auth_token": "x"}
+    context = {"user_id": "f" * 32, "project_id": "e" * 32, "request_id": "req-1", "auth_token": "x"}
     for exchange, notifications in of_each.items():
         for start in range(0, len(notifications), AT_ONCE):
             notify(url, exchange, *notifications[start : start + AT_ONCE], context=context)

@@ -40,9 +40,7 @@ def _consume(count: int) -> dict[str, float]:
     from metering.publish import publisher_of
 
     environment, stop = settings.METERING, threading.Event()
-    consumer = Consumer(
-        environment.notification_urls[0], load(environment), publisher_of(app, environment), stop
-    )
+    consumer = Consumer(environment.notification_urls[0], load(environment), publisher_of(app, environment), stop)
     thread = threading.Thread(target=consumer.run)
     thread.start()
     while not consumer.reading:
