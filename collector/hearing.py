@@ -15,7 +15,7 @@ from metering.bounds import check_series, check_volume
 from metering.counters import Counter, Metadata
 from metering.errors import BadCounter, MalformedNotification
 from metering.identity import EPOCH
-from metering.signing import canonical_metadata, metadata_digest
+from metering.packing import write_metadata
 
 log = logging.getLogger(__name__)
 
@@ -121,9 +121,9 @@ def _completed(made: Counter, notification: Notification, metadata: Metadata) ->
 
 def _written(metadata: Mapping[str, Any]) -> Metadata:
     """The metadata with its text, which is made only once. Raises `MalformedMessage` when it is out of bounds."""
-    text = canonical_metadata(metadata)
+    written = write_metadata(metadata)  # first: it also says what is no mapping
     ready = Metadata(metadata)
-    ready.written = text, metadata_digest(text)
+    ready.written = written
     return ready
 
 
