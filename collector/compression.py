@@ -23,7 +23,10 @@ def decompress(body: bytes, form: object) -> bytes:
     if decompressor is None:
         raise MalformedNotification(f"its body is compressed as {str(form)[:40]!r}, which is not read here")
     try:
-        plain: bytes = decompressor().decompress(body, LARGEST_BODY + 1)
+        unpacking = decompressor()
+        plain: bytes = unpacking.decompress(body, LARGEST_BODY)
     except (zlib.error, OSError, ValueError) as exc:
         raise MalformedNotification(f"its body cannot be decompressed: {exc}") from exc
+    if not unpacking.eof:
+        raise MalformedNotification(f"its body is cut off, or larger than {LARGEST_BODY} bytes when unpacked")
     return plain

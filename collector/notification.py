@@ -5,6 +5,7 @@ The forms that services send (both envelopes, every form of timestamp) are known
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,6 +27,10 @@ CONTEXT_IDS = ("user_id", "user", "project_id", "tenant_id", "tenant", "trustor_
 _CONTEXT = "_context_"
 _CONTEXT_KEYS = tuple((name, _CONTEXT + name) for name in CONTEXT_IDS)
 _SECRET_PARTS = ("token", "password", "secret", "catalog")
+# Quotes are escaped inside an envelope; the end may be cut off.
+_SECRET_TEXT = re.compile(
+    rb'(\\*"_context_[\w.-]*(?:token|password|secret|catalog)[\w.-]*\\*"\s*:\s*\\*")[^"\\]+', re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +141,16 @@ def without_secrets(body: bytes | str) -> bytes | str:
     try:
         message = decode(body)
     except MalformedNotification:
-        return body
+        return _blanked(body)
     clean = {key: value for key, value in message.items() if not _is_secret(key)}
     return body if len(clean) == len(message) else orjson.dumps(clean)
+
+
+def _blanked(body: bytes | str) -> bytes | str:
+    """What cannot be decoded, with the texts blanked that stand behind such a key."""
+    if isinstance(body, str):
+        return _SECRET_TEXT.sub(rb"\1", body.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
+    return _SECRET_TEXT.sub(rb"\1", body)
 
 
 def _is_secret(key: str) -> bool:
