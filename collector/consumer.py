@@ -72,6 +72,7 @@ class Consumer:
     attach_every: float = ATTACH_EVERY
     tally: Tally = field(default_factory=Tally)
     reading: frozenset[str] = frozenset()  # the exchanges it listens to at this moment
+    held: int = 0  # bytes of bodies that wait to be kept
 
     def run(self) -> None:
         """Consume, and connect anew after every fault of the services' broker; returns when ``stop`` is set."""
@@ -161,6 +162,7 @@ class Session:
         elif heard.message_id is None:
             self.tally.unwanted += 1
         self.batch.add(delivery.receipt, heard, letter)
+        self.consumer.held = self.batch.held
 
     def deliver(self) -> None:
         """Publish what the batch holds, wait for the confirms, acknowledge; with our broker away, try again later."""
