@@ -188,7 +188,7 @@ class Session:
         """Take no more, deliver what is there once, and leave the rest to whoever comes next."""
         self.reader.cancel()
         if self.batch.messages:
-            self.away.worked()
+            self.away.worked()  # one last try, however the ones before it went
             self.deliver()
         self.tell()
 

@@ -27,6 +27,7 @@ _FRAME = struct.Struct(">BHI")  # type, channel, size; the payload follows, then
 _END = 0xCE
 _DELIVER = struct.pack(">HH", 60, 60)  # class and method: basic.deliver
 _TAG = struct.Struct(">Q")
+_UNREADABLE = (amqp.AMQPError, struct.error, ValueError, LookupError, TypeError, RecursionError)
 _COMPRESSION = b"compression"  # a header's name
 _CONTENT = struct.Struct(">HHQ")  # class, weight, size of the body; the properties follow
 
@@ -129,11 +130,15 @@ def _tag(data: bytes, place: int) -> tuple[str, int]:
 def _delivery(exchange: str, tag: int, header: bytes, body: bytes) -> Delivery:
     if _COMPRESSION in header:
         message: Any = amqp.Message()
-        message.inbound_header(header)
+        try:
+            message.inbound_header(header)
+        except _UNREADABLE as exc:  # a connection that ended here would meet it again and again
+            fault = MalformedNotification(f"its properties cannot be read: {exc}")
+            return Delivery(exchange, body, None, tag, fault)
         return _plain(exchange, tag, body, message.properties)
     content_type = None
     if header[12] & 0x80:  # the first property that there may be
-        content_type = str(header[15 : 15 + header[14]], "utf-8", "replace")
+        content_type = str(header[15 : 15 + header[14]], "utf-8", "ignore")
     return Delivery(exchange, body, content_type, tag)
 
 

@@ -113,6 +113,19 @@ def test_a_stream_that_is_out_of_step_is_told() -> None:
         Broker(HEARTBEAT[:-1] + b"\0").reader.take(0.01)
 
 
+def test_properties_that_cannot_be_read_cost_only_their_delivery() -> None:
+    broken = struct.pack(">HHQ", 60, 0, 2) + b"\x20\x00\xff\xff\xff\xff\x0bcompression!"
+    strange = b"application/" + b"\xff" * 200
+    frames = [delivered(1, b"{}")[0], frame(2, broken), frame(3, b"{}")]
+    header = struct.pack(">HHQ", 60, 0, 2) + b"\x80\x00" + bytes([len(strange)]) + strange
+    frames += [delivered(2, b"{}")[0], frame(2, header), frame(3, b"{}")]
+
+    first, second = Broker(b"".join(frames)).take_all()
+
+    assert "properties cannot be read" in str(first.fault)
+    assert (second.content_type, second.fault) == ("application/", None)
+
+
 def test_a_compressed_body_is_read_and_a_bomb_is_not_unpacked() -> None:
     packed: dict[str, Any] = {
         "content_type": "application/json",
