@@ -71,5 +71,5 @@ def keep(app: Celery, letter: DeadLetter) -> None:
 
 
 def _line(parts: Iterable[str]) -> str:
-    # A listener's error may quote anything; what is no text cannot be sent.
+    # What a listener raised may quote half a surrogate pair, which AMQP cannot carry.
     return "; ".join(parts)[:LONGEST_HEADER].encode("utf-8", "replace").decode()

@@ -17,12 +17,12 @@ from typing import Any
 def notify(
     url: str,
     exchange: str,
-    *notifications: tuple[str, dict[str, Any]],
+    *notifications: tuple[str, Any],
     driver: str = "messagingv2",
     context: dict[str, Any] | None = None,
     options: Mapping[str, str] | None = None,
-    priority: str = "info",
     topic: str = "notifications",
+    priority: str = "info",
 ) -> None:
     """Send notifications, each an event type and a payload, as a service with these options of oslo.messaging does."""
     told = {
@@ -32,8 +32,8 @@ def notify(
         "driver": driver,
         "context": context or {},
         "options": dict(options or {}),
-        "priority": priority,
         "topic": topic,
+        "priority": priority,
     }
     command = [sys.executable, "-W", "ignore", "-m", "tests.collector.notifier"]
     root = Path(__file__).parent.parent.parent
