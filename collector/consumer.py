@@ -53,12 +53,14 @@ class Tally:
     notifications: int = 0
     samples: int = 0
     unwanted: int = 0  # of an event type that nobody listens to
+    unread: int = 0  # nova's, in the form that is not metered
     refused: int = 0  # malformed, or a listener failed: kept as dead letters
 
     def __str__(self) -> str:
         return (
             f"{self.notifications} notifications acknowledged: {self.samples} samples sent, "
-            f"{self.unwanted} of types that nobody wants, {self.refused} refused"
+            f"{self.unwanted} of types that nobody wants, {self.unread} in the form of nova that is not metered, "
+            f"{self.refused} refused"
         )
 
 
@@ -176,7 +178,10 @@ class Session:
             broker = self.connection.as_uri()
             letter = DeadLetter(message.body, content_type, broker, exchange, heard.event_type, heard.failures)
         if heard.message_id is None and letter is None:
-            self.tally.unwanted += 1
+            if self.index.is_unread(exchange, heard.event_type):
+                self.tally.unread += 1
+            else:
+                self.tally.unwanted += 1
         self.batch.add(message, heard, letter)
 
     def deliver(self) -> None:

@@ -12,7 +12,7 @@ from collector.index import Index, Subscription
 from collector.notification import Notification, decode, event_type_of, parse
 from metering.bounds import check_series, check_volume
 from metering.counters import Counter
-from metering.errors import BadCounter, MalformedNotification
+from metering.errors import BadCounter, BadReading, MalformedNotification
 from metering.identity import EPOCH
 from metering.signing import canonical_metadata
 
@@ -70,8 +70,12 @@ def _ask(listeners: Iterable[Subscription], notification: Notification) -> Heard
     failures: list[Failure] = []
     for subscription in listeners:
         try:
-            # All of a listener's counters or none: half of them would look like the whole.
-            counters += list(_counters(subscription, notification))
+            # All of a listener's counters or none: half of them would look like the whole. But for those that it
+            # gives up itself, one of several: that is told.
+            made = list(_counters(subscription, notification))
+            bad = [reading for reading in made if isinstance(reading, BadReading)]
+            counters += [counter for counter in made if isinstance(counter, Counter)]
+            failures += [Failure(f"listener {subscription.name} failed in part", _last_line(exc)) for exc in bad]
         except Exception as exc:  # a listener is anybody's code: it costs itself only
             log.warning(
                 "listener %s failed on %s %s",
@@ -81,10 +85,13 @@ def _ask(listeners: Iterable[Subscription], notification: Notification) -> Heard
     return Heard(notification.event_type, notification.message_id, tuple(counters), tuple(failures))
 
 
-def _counters(subscription: Subscription, notification: Notification) -> Iterator[Counter]:
+def _counters(subscription: Subscription, notification: Notification) -> Iterator[Counter | BadReading]:
     """A listener's counters, with the notification's time and origin where it left them out."""
     checked: list[Mapping[str, Any]] = []
     for made in subscription.listener.counters(notification):
+        if isinstance(made, BadReading):
+            yield made
+            continue
         if not isinstance(made, Counter):
             raise BadCounter(f"it yielded a {type(made).__name__} instead of a Counter")
         counter = _completed(made, notification)

@@ -72,7 +72,7 @@ def test_a_notification_sent_by_hand_and_again_is_stored_once(installation: Inst
     installation.start("samples", "consumer")
     file = str(NOTIFICATIONS / "volume.create.end.json")
     installation.manage("send_notification", file)
-    wait_for(lambda: Sample.objects.count() == 2, "volume and volume.size stored")
+    wait_for(lambda: Sample.objects.count() == 3, "volume, volume.size and volume.create.end stored")
 
     installation.manage("send_notification", file)
     lines = installation.folder / "notifications.jsonl"

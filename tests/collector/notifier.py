@@ -21,6 +21,7 @@ def notify(
     driver: str = "messagingv2",
     context: dict[str, Any] | None = None,
     options: Mapping[str, str] | None = None,
+    topic: str = "notifications",
 ) -> None:
     """Send notifications, each an event type and a payload, as a service with these options of oslo.messaging does."""
     told = {
@@ -30,6 +31,7 @@ def notify(
         "driver": driver,
         "context": context or {},
         "options": dict(options or {}),
+        "topic": topic,
     }
     command = [sys.executable, "-W", "ignore", "-m", "tests.collector.notifier"]
     root = Path(__file__).parent.parent.parent
@@ -37,6 +39,19 @@ def notify(
         command, input=json.dumps(told), cwd=root, check=False, capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 0, done.stderr
+
+
+class Context:
+    """A request's, as each service has a class of its own for it: a plain dictionary is not sent."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = values
+
+    def to_dict(self) -> dict[str, Any]:
+        return dict(self._values)
+
+    def redacted_copy(self) -> Context:
+        return self
 
 
 def main(told: dict[str, Any]) -> None:
@@ -51,9 +66,9 @@ def main(told: dict[str, Any]) -> None:
         conf = cfg.ConfigOpts()
         conf([], default_config_files=[file.name], default_config_dirs=[])
     transport = oslo_messaging.get_notification_transport(conf, url=told["url"])
-    notifier = oslo_messaging.Notifier(transport, "service.host-1", driver=told["driver"], topics=["notifications"])
+    notifier = oslo_messaging.Notifier(transport, "service.host-1", driver=told["driver"], topics=[told["topic"]])
     for event_type, payload in told["notifications"]:
-        notifier.info(told["context"], event_type, payload)
+        notifier.info(Context(told["context"]), event_type, payload)
     transport.cleanup()
 
 
