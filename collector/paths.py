@@ -17,19 +17,21 @@ from typing import Any
 
 from metering.errors import BadPath
 
+__all__ = ("LONGEST", "BadPath", "Value", "Values", "accessor", "first", "is_plain")
+
 Values = Callable[[Any], list[Any]]  # all that a path leads to in a document, in its order
 Value = Callable[[Any], Any]  # the first of these that is not null; None where there is none
 
 LONGEST = 1_000  # characters of a path
 
 _QUOTED = r"'[^'\\]*'|\"[^\"\\]*\""
-_KEY = r"[A-Za-z_]\w*"
+_KEY = r"[A-Za-z_][\w-]*"  # a dash belongs to it: a minus stands apart
 _NAME = rf"\.(?:{_KEY}|{_QUOTED})|\[(?:{_QUOTED})\]"
 _STEP = re.compile(
     rf"(?P<name>{_NAME})|\[(?P<index>\d+)\]|(?P<every>\[\*\])"
     rf"|\[\?\(\s*@(?P<where>(?:{_NAME})+)\s*==?\s*(?P<value>{_QUOTED})\s*\)\]"
 )
-_TERM = re.compile(rf"\s*(?:(?P<literal>{_QUOTED})|(?P<number>\d+(?:\.\d+)?)|(?P<path>\$))")
+_TERM = re.compile(rf"\s*(?:(?P<literal>{_QUOTED})|(?P<number>\d+(?:\.\d+)?)|(?P<path>\$|(?P<bare>{_KEY})))")
 _OPERATOR = re.compile(r"\s*([-+*/])\s*")
 _PARTS = re.compile(rf"\.({_KEY})|\.?\[?({_QUOTED})\]?")
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
@@ -91,7 +93,7 @@ def _read(text: str) -> tuple[list[_Term], list[str]]:
         place = found.end()
         if found["path"]:
             steps, place = _steps(text, place)
-            terms.append(steps)
+            terms.append((found["bare"], *steps) if found["bare"] else steps)
         else:
             terms.append(found["literal"][1:-1] if found["literal"] else float(found["number"]))
         if not text[place:].strip():

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.hearing import Heard, hear
-from metering import messages
+from metering import messages, packing
 from tests.collector.bodies import RECORDED, body, recorded
 from tests.collector.line import SIGNER
 from tests.collector.test_shipped_meters import INDEXES
@@ -37,7 +37,7 @@ def heard(message: Any) -> list[Heard]:
 
 def is_told(result: Heard) -> bool:
     """Every failure names who failed, and each counter can be sent."""
-    packed = messages.pack(result.counters, signer=SIGNER, source="openstack")
+    packed = packing.pack(result.counters, signer=SIGNER, source="openstack")
     assert sum(len(messages.read(batch).rows) for batch in packed) == len(result.counters)
     return all(failure.reason.startswith("listener ") and failure.error for failure in result.failures)
 

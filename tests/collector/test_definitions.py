@@ -12,6 +12,7 @@ from metering import environment
 from metering.counters import Counter
 from tests.collector.bodies import body, recorded
 from tests.collector.rows import loaded
+from tests.commands import manage
 
 HEAD = "exchange: cinder\nmeters:\n"
 ROW = """\
@@ -313,3 +314,18 @@ def test_a_row_that_a_shipped_one_makes_already_is_left_out_with_its_reason(tmp_
 
     assert found["mine.volume.size"].state == "on"
     assert index.left_out == {"mine.volume.size": "'cinder.volume.size' makes volume.size of volume.exists too"}
+
+
+def test_a_row_that_is_wrong_is_shown_where_an_operator_looks(tmp_path: Path) -> None:
+    bad, rival = ROW.replace("$.payload.size", "payload.size"), ROW.replace("acme.size", "volume.size")
+    (tmp_path / "mine.yaml").write_text(HEAD + bad + ROW + rival)
+    where = f"{tmp_path / 'mine.yaml'}:7: volume: 'payload.size' is no path"
+
+    checked = manage("check", METERING_METER_DEFINITIONS=str(tmp_path))
+    listed = manage("plugins", METERING_METER_DEFINITIONS=str(tmp_path))
+
+    assert where in checked
+    assert where in listed
+    assert f"metering.collector  mine.acme.size.line-9  ({tmp_path / 'mine.yaml'} line 9)  on" in listed
+    assert "left out, 'cinder.volume.size' makes volume.size of volume.exists too" in listed
+    assert "metering.collector  nova.memory  (" in listed

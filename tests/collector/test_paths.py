@@ -18,12 +18,17 @@ DOCUMENT = {
         "metrics": [{"name": "a", "value": 4}, {"name": "b", "value": 0.5}],
         "objects": [{"o.data": {"name": "q", "value": 1}}],
         "id": "a#b",
+        "a-1": "dashed",
     }
 }
 PLAIN = [
     "$",
     "$.payload.host",
     "$['payload'].host",
+    "payload.host",
+    "payload.metrics[0].value",
+    "$.payload.a-1",
+    "$.payload.metrics[0].value - 1",
     "$.payload['x.y'].n",
     "$.payload.'x.y'.n",
     "$.payload.metrics[0].value",
@@ -42,7 +47,13 @@ PLAIN = [
     "$.payload.host + $.payload.metrics[0].value",
     "$.payload.host - 'x'",
 ]
-FOREIGN = ["$.payload.id.`split(#, 0, 1)`", "$..name", "$.payload.metrics[-1].name", "payload.host", "$.payload.*"]
+FOREIGN = [
+    "$.payload.id.`split(#, 0, 1)`",
+    "$..name",
+    "$.payload.metrics[-1].name",
+    "$.payload.*",
+    "$.payload.a-1.b[0,1]",
+]
 
 
 def theirs(path: str, document: Any) -> list[Any]:
@@ -89,7 +100,7 @@ values = st.recursive(
 )
 
 
-@given(values, st.sampled_from(PLAIN[:15]))
+@given(values, st.sampled_from(PLAIN[:18]))
 def test_of_any_document_a_plain_path_gives_what_jsonpath_gives(document: Any, path: str) -> None:
     if path.endswith("* 100") and any(isinstance(value, str | list) for value in theirs(path[:-6], document)):
         assert accessor(path)(document) == []  # a text is never multiplied here
