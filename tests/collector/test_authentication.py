@@ -11,7 +11,7 @@ from tests.collector.rows import SHIPPED
 
 
 def heard(**payload: Any) -> Heard:
-    index = index_of(authentication=SHIPPED["authentication"])
+    index = index_of(authentication=SHIPPED["keystone-authentication"])
     return hear(body(recorded("identity.authenticate", **payload)), "keystone", index)
 
 

@@ -112,13 +112,13 @@ def test_a_listener_that_breaks_its_contract_is_named(listener: Any) -> None:
 
 def test_the_installed_listeners_load_and_one_setting_switches_them_off() -> None:
     everything = load(environment.load(PLAIN), PLAIN)
-    some = PLAIN | {"METERING_DISABLED_PLUGINS": "network,nova.memory,glance"}
+    some = PLAIN | {"METERING_DISABLED_PLUGINS": "neutron-network,nova.memory,glance"}
 
     assert set(everything.topics) >= {"nova", "glance", "cinder"}
     assert everything.left_out == {}
     names = {subscription.name for subscription in load(environment.load(some), some).subscriptions}
     assert "nova.instance" in names
-    assert not {name for name in names if name in ("network", "nova.memory") or name.startswith("glance.")}
+    assert not {name for name in names if name in ("neutron-network", "nova.memory") or name.startswith("glance.")}
 
 
 def test_what_is_read_beside_the_metered_form_of_nova_is_known_as_such() -> None:

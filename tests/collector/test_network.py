@@ -9,7 +9,7 @@ from tests.collector.bodies import body, recorded
 from tests.collector.line import index_of
 from tests.collector.rows import SHIPPED
 
-NAMES = ("network", "load-balancing", "firewall", "vpn")
+NAMES = ("neutron-network", "neutron-load-balancing", "neutron-firewall", "neutron-vpn")
 
 
 def heard(message: dict[str, Any]) -> Heard:
@@ -79,7 +79,7 @@ def test_of_many_one_that_cannot_be_used_costs_only_itself_and_is_told() -> None
     result = heard(message)
 
     assert {c.resource_id for c in result.counters} == {port["id"], "p-4"}
-    assert [failure.reason for failure in result.failures] == ["listener network failed in part"] * 2
+    assert [failure.reason for failure in result.failures] == ["listener neutron-network failed in part"] * 2
     assert "2 of 4: it has no id of a port" in result.failures[0].error
 
 
@@ -110,4 +110,4 @@ def test_a_payload_without_its_resource_is_kept(payload: Any) -> None:
     result = heard(recorded("network.create.end") | {"payload": payload})
 
     assert result.counters == ()
-    assert [failure.reason for failure in result.failures] == ["listener network failed"]
+    assert [failure.reason for failure in result.failures] == ["listener neutron-network failed"]

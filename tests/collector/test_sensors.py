@@ -13,7 +13,7 @@ EVENT = "hardware.ipmi.metrics.update"
 
 
 def heard(**payload: Any) -> Heard:
-    return hear(body(recorded(EVENT, **payload)), "ironic", index_of(sensors=SHIPPED["sensors"]))
+    return hear(body(recorded(EVENT, **payload)), "ironic", index_of(sensors=SHIPPED["ironic-sensors"]))
 
 
 def fan(reading: Any) -> dict[str, Any]:
