@@ -72,9 +72,8 @@ def _ask(listeners: Iterable[Subscription], notification: Notification) -> Heard
         try:
             # All of a listener's counters or none: half of them would look like the whole. But for those that it
             # gives up itself, one of several: that is told.
-            made = list(_counters(subscription, notification))
-            bad = [reading for reading in made if isinstance(reading, BadReading)]
-            counters += [counter for counter in made if isinstance(counter, Counter)]
+            bad: list[BadReading] = []
+            counters += list(_counters(subscription, notification, bad))
             failures += [Failure(f"listener {subscription.name} failed in part", _last_line(exc)) for exc in bad]
         except Exception as exc:  # a listener is anybody's code: it costs itself only
             log.warning(
@@ -85,12 +84,15 @@ def _ask(listeners: Iterable[Subscription], notification: Notification) -> Heard
     return Heard(notification.event_type, notification.message_id, tuple(counters), tuple(failures))
 
 
-def _counters(subscription: Subscription, notification: Notification) -> Iterator[Counter | BadReading]:
-    """A listener's counters, with the notification's time and origin where it left them out."""
+def _counters(subscription: Subscription, notification: Notification, bad: list[BadReading]) -> Iterator[Counter]:
+    """A listener's counters, with the notification's time and origin where it left them out.
+
+    What it gave up goes into ``bad``.
+    """
     checked: list[Mapping[str, Any]] = []
     for made in subscription.listener.counters(notification):
         if isinstance(made, BadReading):
-            yield made
+            bad.append(made)
             continue
         if not isinstance(made, Counter):
             raise BadCounter(f"it yielded a {type(made).__name__} instead of a Counter")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 _SECRET_PARTS = ("token", "password", "passwd", "secret", "psk", "credential", "private_key", "authorization")
@@ -65,6 +66,7 @@ def without_secrets(value: Any) -> Any:
     return value
 
 
+@lru_cache(maxsize=4_096)  # services have few names for fields; a flood of made-up ones must not fill the memory
 def is_secret(key: str) -> bool:
     """Whether a field's name says that what it holds is not for others."""
     return any(part in key.lower() for part in _SECRET_PARTS)

@@ -12,6 +12,7 @@ from collector.nova_listening import LABEL, examine
 from metering.doctor.finding import Finding, Verdict
 from tests.collector.bodies import enveloped, recorded
 from tests.collector.line import channel_of
+from tests.commands import manage
 
 TOPICS = {"compute.instance.exists": "notifications.info", "instance.exists": "versioned_notifications.info"}
 
@@ -78,3 +79,10 @@ def test_where_there_is_no_nova_that_is_noted(amqp_url: str) -> None:
 
     assert "exchange nova cannot be listened to" in str(finding)
     assert "guest:guest" not in str(finding)
+
+
+def test_the_doctor_listens_where_notifications_are_read(amqp_url: str) -> None:
+    told = manage("doctor", status=1, METERING_NOTIFICATION_URLS=amqp_url, METERING_BROKER_URL="")
+
+    assert "nova's notifications: " in told
+    assert "exchange nova cannot be listened to" in told
