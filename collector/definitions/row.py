@@ -65,6 +65,8 @@ class Row:
         name, unit, kind = (told[key] for key in LITERAL)
         self._fixed = None if any(map(is_path, (name, unit, kind))) else (name, Kind(kind), unit)
         self._literals = tuple(_reader(told, key) for key in LITERAL)
+        volume = told["volume"]
+        self._constant = float(volume) if isinstance(volume, int | float) else None
         self._volume, self._resource = _reader(told, "volume"), _reader(told, "resource_id")
         self._project, self._user = _reader(told, "project_id"), _reader(told, "user_id")
         self._timestamp = _reader(told, "timestamp") if "timestamp" in told else None
@@ -74,7 +76,9 @@ class Row:
     def counters(self, notification: Notification) -> Sequence[Counter | BadReading]:
         """Raises ValueError or `MeteringError` where the notification does not say what the row needs of it."""
         document = document_of(notification)
-        volume = number(self._volume(document), self._labels["volume"])
+        volume = self._constant
+        if volume is None:
+            volume = number(self._volume(document), self._labels["volume"])
         if volume is None:
             mapping(notification.payload, "its payload")  # what cannot say a volume has not said that there is none
             return ()
@@ -100,15 +104,24 @@ class Row:
         user: Any,
         time: Any,
     ) -> Counter:
-        labels = self._labels
-        project = text(project, labels["project_id"])
-        user = text(user, labels["user_id"])
+        # Nearly every id is a text, and there: that is found out in the least time.
+        if type(resource_id) is not str or not resource_id:
+            resource_id = resource(resource_id, self._labels["resource_id"])
+        if type(project) is not str or not project:
+            project = text(project, self._labels["project_id"])
+            project = notification.project_id if project is None and self._has_project else project
+        if type(user) is not str or not user:
+            user = text(user, self._labels["user_id"])
+            user = notification.user_id if user is None and self._has_user else user
+        name, kind, unit = meter
         return Counter(
-            *meter,
+            name,
+            kind,
+            unit,
             volume,
-            user or (notification.user_id if self._has_user else None),
-            project or (notification.project_id if self._has_project else None),
-            resource(resource_id, labels["resource_id"]),
+            user,
+            project,
+            resource_id,
             notification.timestamp if time is None else parse_time(time),
             self._description.of(notification, document),
             notification.message_id,
