@@ -17,10 +17,12 @@ from typing import Any
 
 from metering.errors import BadPath
 
-__all__ = ("LONGEST", "BadPath", "Value", "Values", "accessor", "first", "is_plain")
+__all__ = ("LONGEST", "Accessor", "BadPath", "Value", "Values", "accessor", "first", "is_plain")
 
 Values = Callable[[Any], list[Any]]  # all that a path leads to in a document, in its order
 Value = Callable[[Any], Any]  # the first of these that is not null; None where there is none
+
+Accessor = Values
 
 LONGEST = 1_000  # characters of a path
 
@@ -86,6 +88,8 @@ def is_plain(text: str) -> bool:
 
 def _read(text: str) -> tuple[list[_Term], list[str]]:
     """The terms of a path and the operators between them; no terms where it is more than is read here."""
+    if len(text) > LONGEST:
+        raise BadPath(f"a path has at most {LONGEST} characters")
     terms: list[_Term] = []
     operators: list[str] = []
     place = 0
@@ -177,6 +181,17 @@ def _keyed(keys: tuple[Any, ...]) -> Value:
 
 
 def _values(steps: tuple[_Step, ...]) -> Values:
+    if all(isinstance(step, str) for step in steps):
+
+        def walk(document: Any) -> list[Any]:
+            for key in steps:
+                if not isinstance(document, dict) or key not in document:
+                    return []
+                document = document[key]
+            return [document]
+
+        return walk
+
     def values(document: Any) -> list[Any]:
         found = [document]
         for step in steps:
@@ -226,8 +241,6 @@ def _chain(parts: tuple[Any, ...], operators: list[Callable[[Any, Any], Any]]) -
 
 
 def _foreign(text: str) -> Values:
-    if len(text) > LONGEST:
-        raise BadPath(f"it is longer than {LONGEST} characters")
     # Only who writes such a path needs its library, and a process without one starts the faster.
     from jsonpath_ng.exceptions import JSONPathError  # noqa: PLC0415
     from jsonpath_ng.ext.parser import parse  # noqa: PLC0415

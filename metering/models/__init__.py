@@ -1,6 +1,7 @@
 """What is stored, and every question we ask of it. Written by ``metering.store``, never by ``save()``."""
 
 from metering.models.access import Caller, Token
+from metering.models.events import Event, EventTrait, EventType
 from metering.models.ledger import (
     ForeignId,
     Resource,
@@ -16,6 +17,9 @@ from metering.models.rows import SampleRow
 
 __all__ = [
     "Caller",
+    "Event",
+    "EventTrait",
+    "EventType",
     "ForeignId",
     "Node",
     "PollSlot",

@@ -1,27 +1,31 @@
-"""A partition a day for ``sample`` and ``sample_original``."""
+"""A partition a day for ``sample``, ``sample_original`` and ``event``."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 from django.db import connection, transaction
 
-PARTITIONED = ("sample", "sample_original")
+SAMPLES = ("sample", "sample_original")
+EVENTS = ("event",)
+PARTITIONED = (*SAMPLES, *EVENTS)
+# What is unique within a day and not beyond, which no constraint of the whole table can say.
+_ONCE_A_DAY = {"event": "message_id"}
 
-_known: set[date] = set()  # days whose partitions this process has seen
+_known: set[tuple[str, date]] = set()  # what this process has seen
 
 
-def ensure(days: Iterable[date]) -> None:
+def ensure(days: Iterable[date], parents: Sequence[str] = SAMPLES) -> None:
     """Make the partitions of these days (UTC) where they are missing; safe to call from any number of workers.
 
     Outside the writer's transaction: two writers that make one inside theirs deadlock. A table is made alone
     first and then attached, which locks the parent for that moment only.
     """
-    for day in sorted(set(days) - _known):
-        for parent in PARTITIONED:
-            _make(parent, day)
-        _known.add(day)
+    wanted = {(parent, day) for day in set(days) for parent in parents}
+    for parent, day in sorted(wanted - _known):
+        _make(parent, day)
+        _known.add((parent, day))
 
 
 def forget() -> None:
@@ -39,6 +43,8 @@ def _make(parent: str, day: date) -> None:
         found = cursor.fetchone()
         if found is None:
             cursor.execute(f"CREATE TABLE {name} (LIKE {parent} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)")
+            if column := _ONCE_A_DAY.get(parent):
+                cursor.execute(f"ALTER TABLE {name} ADD UNIQUE ({column})")
         if found is None or not found[0]:
             bounds = [start.isoformat(), (start + timedelta(days=1)).isoformat()]
             cursor.execute(f"ALTER TABLE {parent} ATTACH PARTITION {name} FOR VALUES FROM (%s) TO (%s)", bounds)

@@ -86,7 +86,9 @@ def test_a_division_by_zero_and_a_text_times_a_number_give_nothing() -> None:
     assert accessor("$.a * 100000")({"a": "x"}) == []
 
 
-@pytest.mark.parametrize("path", ["", "$.", "$$", "$.a[", "$.a b", "(", "$" + ".a" * LONGEST + "..b"])
+@pytest.mark.parametrize(
+    "path", ["", "$.", "$$", "$.a[", "$.a b", "(", "$" + ".a" * LONGEST + "..b", "x" * (LONGEST + 1)]
+)
 def test_what_is_no_path_says_so(path: str) -> None:
     with pytest.raises(BadPath):
         accessor(path)
@@ -106,3 +108,41 @@ def test_of_any_document_a_plain_path_gives_what_jsonpath_gives(document: Any, p
         assert accessor(path)(document) == []  # a text is never multiplied here
     else:
         assert accessor(path)(document) == theirs(path, document)
+
+
+SERVER: dict[str, Any] = {
+    "payload": {
+        "size": 10,
+        "none": None,
+        "flavor": {"vcpus": 2},
+        "ips": ["a", {"b": 1}],
+        "nova_object.data": {"uuid": "u-1"},
+        "metrics": [{"name": "in", "result": 7}, {"name": "out", "result": 9}],
+    }
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        ("payload.size", [10]),
+        ("$.payload.size", [10]),
+        ("payload.none", [None]),
+        ("payload.flavor.vcpus", [2]),
+        ("payload.ips[0]", ["a"]),
+        ("payload.ips[1].b", [1]),
+        ("payload.ips[2]", []),
+        ("payload.ips.b", []),
+        ("payload.size.x", []),
+        ("payload.size[0]", []),
+        ("payload.absent.x", []),
+        ("payload.'nova_object.data'.uuid", ["u-1"]),
+        ('payload."nova_object.data".uuid', ["u-1"]),
+        ("payload.metrics[*].result", [7, 9]),
+        ("payload.metrics[?(@.name = 'out')].result", [9]),
+        ("payload.metrics[?(@.name = 'none')].result", []),
+        ("payload.ips[-1].b", [1]),
+    ],
+)
+def test_a_path_finds_its_values_in_order(path: str, found: list[Any]) -> None:
+    assert accessor(path)(SERVER) == found
