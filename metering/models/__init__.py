@@ -1,6 +1,7 @@
 """What is stored, and every question we ask of it. Written by ``metering.store``, never by ``save()``."""
 
 from metering.models.access import Caller, Token
+from metering.models.leases import Lease
 from metering.models.ledger import (
     ForeignId,
     Resource,
@@ -12,6 +13,7 @@ from metering.models.ledger import (
 )
 from metering.models.nodes import Node, PollSlot
 from metering.models.quarantine import Quarantine
+from metering.models.rollups import SampleDay, SampleHour
 from metering.models.rows import SampleRow
 from metering.models.watermarks import Late, RollupState
 
@@ -19,6 +21,7 @@ __all__ = [
     "Caller",
     "ForeignId",
     "Late",
+    "Lease",
     "Node",
     "PollSlot",
     "Quarantine",
@@ -26,6 +29,8 @@ __all__ = [
     "ResourceMetadata",
     "RollupState",
     "Sample",
+    "SampleDay",
+    "SampleHour",
     "SampleOriginal",
     "SampleRow",
     "Series",
