@@ -4,75 +4,103 @@ from __future__ import annotations
 
 import os
 import sys
-from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date
+from functools import cache, partial
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from metering import environment
 from metering.bounds import parse_timestamp
-from metering.models import Sample
-from metering.models.queries import SampleQuerySet
+from metering.models.questions import Window
 from metering.signing import Keyring
-from metering.store import reading
+from metering.store.processes import in_turn
+from metering.store.raw_rows import Choice, Part, parts
+from metering.store.verification import MOST_NAMED, Result, Verifier
 
-MOST_IDS = 1_000  # printed; the count is of all
-ORPHAN = "the series, the metadata or the signer that it refers to is gone"
+PIECES = 4  # of a day, for each process: the last to be ready is then never long alone
 
 
 class Command(BaseCommand):
-    """Exit status 1, and the ids, when a sample does not verify."""
+    """Exit status 1, and the ids, when a sample does not verify; 130 when it was interrupted."""
 
     help = "Verify stored samples; prints how many verify, and the id and reason of each that does not."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--start", help="ISO 8601: samples at or after")
         parser.add_argument("--end", help="ISO 8601: samples before")
+        parser.add_argument("--from-day", type=date.fromisoformat, help="YYYY-MM-DD: go on there after an interruption")
         parser.add_argument("--meter")
         parser.add_argument("--resource")
+        parser.add_argument(
+            "--processes", type=int, default=1, help="that share the work; each loads a core (default 1)"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        settings = environment.load(os.environ)
-        if not settings.secrets:
-            raise CommandError("METERING_SECRETS is not set: without it nothing can be verified")
-        samples = _chosen(options)
-        total, checked = samples.count(), 0
-        reasons: Counter[str] = Counter()
-        keyring = Keyring(settings.secrets)
-        for page in reading.pages(samples):
-            originals = reading.originals(page)
-            for sample in page:
-                fault = reading.fault(sample, originals.get(sample.pk), keyring, settings.ceilometer_secrets)
-                if fault is not None:
-                    reasons[fault] += 1
-                    if reasons.total() <= MOST_IDS:
-                        self.stdout.write(f"{sample.message_id} {sample.series}: {fault}")
-            checked += len(page)
-            self._progress(checked, total)
-        for message_id in reading.orphans(samples).values_list("message_id", flat=True):
-            reasons[ORPHAN] += 1
-            checked += 1
-            if reasons.total() <= MOST_IDS:
-                self.stdout.write(f"{message_id}: {ORPHAN}")
-        self.stdout.write(f"{checked - reasons.total()} of {checked} samples verify")
-        for reason, count in reasons.most_common():
-            self.stdout.write(f"{count}: {reason}")
-        if reasons:
+        if options["processes"] < 1:
+            raise CommandError("--processes must be 1 or more")
+        verifier = _verifier()  # which also finds out whether there are secrets
+        choice = _choice(options)
+        pieces = options["processes"] * PIECES if options["processes"] > 1 and choice.resource_id is None else 1
+        check = partial(verifier.check, choice) if options["processes"] == 1 else partial(check_elsewhere, choice)
+        work = [part for part in parts(choice, pieces) if not options["from_day"] or part.day >= options["from_day"]]
+        total = Result()
+        with self._telling_where_to_go_on(work) as done:
+            for part, result in zip(work, in_turn(check, work, options["processes"]), strict=True):
+                self._name(result, MOST_NAMED - len(total.named))
+                total.samples += result.samples
+                total.reasons += result.reasons
+                total.named += result.named
+                done.append(part)
+                self._progress(total.samples, len(done), len(work))
+        self._sum_up(total)
+        if total.reasons:
             sys.exit(1)
 
-    def _progress(self, checked: int, total: int) -> None:
+    def _name(self, result: Result, most: int) -> None:
+        for fault in result.named[: max(most, 0)]:
+            self.stdout.write(str(fault))
+
+    @contextmanager
+    def _telling_where_to_go_on(self, work: Sequence[Part]) -> Iterator[list[Part]]:
+        done: list[Part] = []
+        try:
+            yield done
+        except KeyboardInterrupt:
+            self.stderr.write(f"\ninterrupted; go on with --from-day {work[len(done)].day}")
+            sys.exit(130)
+
+    def _sum_up(self, total: Result) -> None:
+        self.stdout.write(f"{total.samples - total.reasons.total()} of {total.samples} samples verify")
+        for reason, count in total.reasons.most_common():
+            self.stdout.write(f"{count}: {reason}")
+
+    def _progress(self, samples: int, done: int, parts: int) -> None:
         if self.stderr.isatty():
-            share = checked / max(total, 1)
-            self.stderr.write(f"\r{'#' * int(40 * share):40} {checked}/{total}", ending="")
-            if checked >= total:
+            self.stderr.write(f"\r{'#' * (40 * done // parts):40} {done}/{parts}, {samples} samples", ending="")
+            if done == parts:
                 self.stderr.write("")
 
 
-def _chosen(options: dict[str, Any]) -> SampleQuerySet:
-    bounds = {side: parse_timestamp(options[side]) if options[side] else None for side in ("start", "end")}
-    samples = Sample.objects.between(bounds["start"], bounds["end"])
-    if options["meter"]:
-        samples = samples.filter(series__meter=options["meter"])
-    if options["resource"]:
-        samples = samples.filter(series__resource_id=options["resource"])
-    return samples
+def check_elsewhere(choice: Choice, part: Part) -> Result:
+    """Every chosen sample of a part, in a process that does nothing else."""
+    return _verifier_of_process().check(choice, part)
+
+
+@cache
+def _verifier_of_process() -> Verifier:
+    return _verifier()
+
+
+def _verifier() -> Verifier:
+    settings = environment.load(os.environ)
+    if not settings.secrets:
+        raise CommandError("METERING_SECRETS is not set: without it nothing can be verified")
+    return Verifier(Keyring(settings.secrets), settings.ceilometer_secrets)
+
+
+def _choice(options: dict[str, Any]) -> Choice:
+    start, end = (parse_timestamp(options[side]) if options[side] else None for side in ("start", "end"))
+    return Choice(Window(start, end), options["meter"], options["resource"])
