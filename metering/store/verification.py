@@ -15,7 +15,7 @@ from metering.errors import BadSignature
 from metering.models import Sample, SampleOriginal
 from metering.signing import SCHEME, Keyring, Signer, metadata_digest, signed_head, signed_text
 from metering.store import reading
-from metering.store.raw_rows import Choice, Key, Part, Row, moment, pages
+from metering.store.raw_rows import Choice, Key, Part, Row, key_of, moment, pages
 
 MOST_NAMED = 1_000  # faults of which more is kept than their number; for each part
 ORPHAN = "the series, the metadata or the signer that it refers to is gone"
@@ -78,7 +78,7 @@ class Verifier:
         for rows in pages(part, choice):
             self._load(rows)
             originals = _originals(rows)
-            doubtful = {row.key for row in self._doubtful(rows)} | originals.keys()
+            doubtful = {key_of(row) for row in self._doubtful(rows)} | originals.keys()
             for fault in self._singly(sorted(doubtful), originals):
                 result.add(fault)
             result.samples += len(rows)
@@ -172,6 +172,6 @@ def _select(what: str, ids: list[int]) -> list[tuple[Any, ...]]:
 
 def _originals(rows: Sequence[Row]) -> dict[Key, str]:
     """The texts kept beside the samples of a page."""
-    times = [row.time for row in rows]
+    times = [row[1] for row in rows]
     kept = SampleOriginal.objects.filter(ts__gte=moment(min(times)), ts__lte=moment(max(times)))
-    return dict(kept.filter(pk__gte=rows[0].key, pk__lte=rows[-1].key).values_list("pk", "body"))
+    return dict(kept.filter(pk__gte=key_of(rows[0]), pk__lte=key_of(rows[-1])).values_list("pk", "body"))
