@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 
@@ -11,8 +10,6 @@ from django.db import connection, transaction
 from metering.store import watermarks
 
 PARTITIONED = ("sample", "sample_original")
-
-_BOUND = re.compile(r"FROM \('(\d{4}-\d\d-\d\d)")
 
 _known: set[date] = set()  # days whose partitions this process has seen
 
@@ -32,17 +29,6 @@ def ensure(days: Iterable[date]) -> None:
         for parent in PARTITIONED:
             _make(parent, day)
         _known.add(day)
-
-
-def days() -> list[date]:
-    """The days that have a partition of samples, in order."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_get_expr(relpartbound, oid) FROM pg_class "
-            "JOIN pg_inherits ON inhrelid = oid WHERE inhparent = 'sample'::regclass"
-        )
-        bounds = [_BOUND.search(bound) for (bound,) in cursor.fetchall()]
-    return sorted(date.fromisoformat(bound[1]) for bound in bounds if bound)
 
 
 def forget() -> None:

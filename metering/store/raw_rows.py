@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 import uuid
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,6 @@ from datetime import UTC, date, datetime, timedelta
 from django.db import connection
 
 from metering.models.questions import Window
-from metering.store import partitions
 
 PAGE = 20_000  # rows of one statement: nothing is kept open between two, so a pooled connection will do
 
@@ -22,6 +22,7 @@ _SIGNATURE = "CASE WHEN octet_length(signature) = 32 THEN signature ELSE decode(
 _HEAD, _TAIL = 19, 2  # bytes around the rows of a binary COPY
 _ROW = struct.Struct(">2x 4xq 4xq 4x16s 4xd 4xq 4xq 4x32s")  # before each column stands its length
 _ZERO = datetime(2000, 1, 1, tzinfo=UTC)  # PostgreSQL's times are microseconds since then
+_BOUND = re.compile(r"FROM \('(\d{4}-\d\d-\d\d)")  # of a partition
 _LAST_SERIES = (1 << 63) - 1
 
 Key = tuple[int, datetime, uuid.UUID]
@@ -59,10 +60,27 @@ def moment(time: int) -> datetime:
     return _ZERO + timedelta(microseconds=time)
 
 
+def stored_days() -> list[date]:
+    """The days that have a partition of samples, in order."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_get_expr(relpartbound, oid) FROM pg_class "
+            "JOIN pg_inherits ON inhrelid = oid WHERE inhparent = 'sample'::regclass"
+        )
+        bounds = [_BOUND.search(bound) for (bound,) in cursor.fetchall()]
+    return sorted(date.fromisoformat(bound[1]) for bound in bounds if bound)
+
+
+def bounds(day: date) -> tuple[datetime, datetime]:
+    """A day's first moment, and the next one's."""
+    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    return start, start + timedelta(days=1)
+
+
 def parts(choice: Choice, pieces: int = 1) -> list[Part]:
     """The chosen days that are stored, each cut into up to so many pieces by its series; in order."""
     first, last = (None if side is None else side.astimezone(UTC).date() for side in _sides(choice))
-    days = [day for day in partitions.days() if (first is None or day >= first) and (last is None or day <= last)]
+    days = [day for day in stored_days() if (first is None or day >= first) and (last is None or day <= last)]
     with connection.cursor() as cursor:
         cursor.execute("SELECT COALESCE(min(id), 0), COALESCE(max(id), 0) FROM series")
         low, high = cursor.fetchone()
@@ -101,9 +119,8 @@ def _page(part: Part, choice: Choice, last: Row | None, size: int) -> list[Row]:
 
 
 def _conditions(part: Part, choice: Choice) -> tuple[list[str], list[object]]:
-    start = datetime(part.day.year, part.day.month, part.day.day, tzinfo=UTC)
     conditions = ["ts >= %s", "ts < %s", "series_id BETWEEN %s AND %s"]
-    values: list[object] = [start, start + timedelta(days=1), part.first_series, part.last_series]
+    values: list[object] = [*bounds(part.day), part.first_series, part.last_series]
     for condition, value in zip(("ts >= %s", "ts < %s"), _sides(choice), strict=True):
         if value is not None:
             conditions.append(condition)
