@@ -100,6 +100,12 @@ def due(until: datetime) -> list[date]:
     return [day for day in over if _any_recorded(day, _end_of(_last_of(day)), until)]
 
 
+def due_now() -> list[date]:
+    """The days that `seal` would take up."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        return due(watermarks.writing(cursor).recorded_at + timedelta(microseconds=1))
+
+
 def seal(keyring: Keyring, most: int | None = None) -> Iterator[Digest]:
     """Make a generation of every day that is `due`; of more than ``most`` samples (an estimate) it is left.
 
@@ -165,7 +171,9 @@ def _lock(cursor: Any) -> None:
 def _estimate(day: date) -> int:
     """How many samples the day has, by PostgreSQL's own count of its pages and their rows."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT COALESCE(sum(reltuples), 0) FROM pg_class WHERE relname = %s", [f"sample_{day:%Y%m%d}"])
+        cursor.execute(
+            "SELECT COALESCE(sum(GREATEST(reltuples, 0)), 0) FROM pg_class WHERE relname = %s", [f"sample_{day:%Y%m%d}"]
+        )
         return int(cursor.fetchone()[0])
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -24,7 +23,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["dry_run"]:
-            for day in digests.due(datetime.now(UTC)):
+            for day in digests.due_now():
                 self.stdout.write(f"{day} is due")
             return
         secrets = environment.load(os.environ).secrets
