@@ -135,6 +135,11 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     return (yield)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """The pooler's connections would stand in the way of removing the database; it goes with its server."""
+    config.option.reuse_db |= config.option.pooled
+
+
 @pytest.hookimpl
 def pytest_collection_finish(session: pytest.Session) -> None:
     if session.config.option.collectonly:

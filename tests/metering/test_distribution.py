@@ -24,7 +24,8 @@ def test_every_unique_key_of_a_large_table_holds_the_series(table: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT array_agg(attname::text) FROM pg_index JOIN pg_attribute ON attrelid = indrelid "
-            "AND attnum = ANY(indkey[:indnkeyatts - 1]) WHERE indisunique AND indrelid = %s::regclass GROUP BY indexrelid",
+            "AND attnum = ANY(indkey[:indnkeyatts - 1]) WHERE indisunique AND indrelid = %s::regclass "
+            "GROUP BY indexrelid",
             [table],
         )
         keys = [row[0] for row in cursor.fetchall()]
