@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import re
+import subprocess
 from datetime import date, timedelta
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from django.core.management import call_command
@@ -293,3 +296,19 @@ def test_the_commands_seal_check_and_hand_out_the_head() -> None:
     fault = f"{DAY} generation 1: it had 2 samples, and 1 are there"
     assert run("verify_samples", "--digests") == (1, [fault, f"1 days checked, 1 faults; the head is {head}"])
     assert run("verify_samples", "--known-head", f"7:{'0' * 64}")[0] == 1
+
+
+def test_psql_and_sha256sum_recompute_a_hash_as_the_guide_tells(shared_ledger: None, database_url: str) -> None:
+    store(4)
+    record(whole(foreign()))
+    with watermarks.exclusive() as cursor:
+        until = watermarks.cut(cursor)
+    made = digests.seal_day(DAY, until, KEYS)
+    assert made is not None
+    guide = (Path(__file__).parents[2] / "docs/audit.md").read_text()
+    [script] = re.findall(r"psql -qAt <<'SQL' \| sha256sum\n(.*?)    SQL\n", guide, re.DOTALL)
+    script = script.replace("2026-11-24T01:00:00.123456+00:00", until.isoformat())
+
+    told = subprocess.run(["psql", "-qAt", database_url], input=script.encode(), capture_output=True, check=True).stdout
+
+    assert hashlib.sha256(told).digest() == bytes(made.hash)
