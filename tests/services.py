@@ -49,7 +49,7 @@ def make_replica(folder: Path, primary: Postgres) -> Postgres:
     folder.mkdir()
     assert primary.port is not None
     source = ["--host=127.0.0.1", f"--port={primary.port}", "--username=metering"]
-    copy = [primary.programs / "pg_basebackup", *source, "--checkpoint=fast", "--write-recovery-conf"]
+    copy: list[str | Path] = [primary.programs / "pg_basebackup", *source, "--checkpoint=fast", "--write-recovery-conf"]
     run([*primary.runs_as.prefix, *copy, "--pgdata", folder / "data"], folder / "log")
     return Postgres(primary.programs, folder / "data", folder, folder / "log", free_port(), primary.options)
 

@@ -79,9 +79,16 @@ def start_api(database_url: str, tmp_path: Path) -> Iterator[Callable[[str, int]
             "METERING_REPLICA_LAG_SECONDS": str(lag_seconds),
         }
         command = [sys.executable, "-c", API]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         with (tmp_path / "log").open("w") as log:
-            process = subprocess.Popen(command, cwd=ROOT, env=os.environ | told, stderr=log, text=True, **pipes)
+            process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env=os.environ | told,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
         started.append(process)
         return Api(process, tmp_path / "log", token())
 
@@ -137,7 +144,8 @@ def pause_replay(address: str) -> None:
 
     def state() -> str:
         cursor.execute("SELECT pg_get_wal_replay_pause_state()")
-        return str(cursor.fetchone()[0])
+        [found] = cursor.fetchone() or [""]
+        return str(found)
 
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_wal_replay_pause()")

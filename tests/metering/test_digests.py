@@ -15,6 +15,7 @@ from django.db import InternalError, connection, transaction
 
 from metering.models import Digest
 from metering.store import digest_check, digests, watermarks
+from metering.store.raw_rows import bounds
 from metering.tasks.control import seal_days
 from tests.factories import KEYS, NOON, reading
 from tests.metering.storing import batch, foreign, record, whole
@@ -49,15 +50,15 @@ def day_faults(day: date) -> list[str]:
     return digest_check.faults_of_day(day)
 
 
-def change(statement: str, *values: object) -> None:
+def change(statement: str) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(statement, values)
+        cursor.execute(statement)
 
 
-def change_digests(statement: str, *values: object) -> None:
+def change_digests(statement: str) -> None:
     """As whoever owns the database can."""
     change("ALTER TABLE sample_digest DISABLE TRIGGER keep_digests")
-    change(statement, *values)
+    change(statement)
 
 
 def test_a_day_that_is_over_is_sealed_once() -> None:
@@ -88,7 +89,7 @@ def test_what_comes_late_makes_a_generation_of_its_own_and_leaves_the_old_ones()
 def test_a_day_is_left_alone_until_its_late_samples_are_in() -> None:
     store(1)
     change("UPDATE sample SET recorded_at = ts")
-    settled = digests.bounds(DAY)[1] + digests.SETTLED
+    settled = bounds(DAY)[1] + digests.SETTLED
 
     assert digests.due(settled - timedelta(seconds=1)) == []
     assert digests.due(settled) == [DAY]
