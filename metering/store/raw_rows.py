@@ -16,7 +16,7 @@ from metering.models.questions import Window
 
 PAGE = 20_000  # rows of one statement: nothing is kept open between two, so a pooled connection will do
 
-_COLUMNS = "series_id, ts, message_id, volume, metadata_id, signer_id"
+_COLUMNS = "series_id::bigint, ts, message_id, volume, metadata_id::bigint, signer_id::bigint"
 # A signature of another length is shown as one that fits nothing: each row then has the same form.
 _SIGNATURE = "CASE WHEN octet_length(signature) = 32 THEN signature ELSE decode(repeat('00', 32), 'hex') END"
 _HEAD, _TAIL = 19, 2  # bytes around the rows of a binary COPY
