@@ -110,7 +110,7 @@ def _page(part: Part, choice: Choice, last: Row | None, size: int) -> list[Row]:
         values += [last[0], moment(last[1]), str(uuid.UUID(bytes=last[2]))]
     statement = (
         f"COPY (SELECT {_COLUMNS}, {_SIGNATURE} FROM sample WHERE {' AND '.join(conditions)} "
-        f"ORDER BY series_id, ts, message_id LIMIT {size}) TO STDOUT (FORMAT binary)"
+        f"ORDER BY sample.series_id, ts, message_id LIMIT {size}) TO STDOUT (FORMAT binary)"
     )
     received = io.BytesIO()
     with connection.cursor() as cursor, connection.wrap_database_errors:  # Django translates no errors of COPY itself
