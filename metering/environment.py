@@ -61,6 +61,8 @@ class Environment:
     cache_url: str | None
     database_url: str | None
     notification_urls: tuple[str, ...]
+    nova_notifications: str  # which of nova's two forms is metered: unversioned or versioned
+    meter_definitions: tuple[str, ...]  # folders with meters of notifications
     secrets: Mapping[str, bytes]  # kid -> master secret; the first signs, all verify
     node_key: NodeKey | None
     signature: str  # of plain messages: canonical or ceilometer
@@ -233,6 +235,9 @@ def load(environ: Mapping[str, str]) -> Environment:
         cache_url=read.url("METERING_CACHE_URL", CACHES),
         database_url=read.url("DATABASE_URL", DATABASES),
         notification_urls=read.names("METERING_NOTIFICATION_URLS"),
+        nova_notifications=read.choice("METERING_NOVA_NOTIFICATIONS", "unversioned", ("unversioned", "versioned"))
+        or "",
+        meter_definitions=read.names("METERING_METER_DEFINITIONS"),
         secrets=_secrets(read.names("METERING_SECRETS")),
         node_key=_node_key(read.text("METERING_NODE_KEY")),
         signature=read.choice("METERING_SIGNATURE", "canonical", ("canonical", "ceilometer")) or "",
