@@ -179,8 +179,8 @@ def without_secrets(body: bytes | str) -> bytes | str:
 def _blanked(body: bytes | str) -> bytes | str:
     """What cannot be decoded, with the texts blanked that stand behind such a key."""
     if isinstance(body, str):
-        return _SECRET_TEXT.sub(rb"\1", body.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
-    return _SECRET_TEXT.sub(rb"\1", body)
+        return _SECRET_TEXT.sub(rb"\1***", body.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
+    return _SECRET_TEXT.sub(rb"\1***", body)
 
 
 def _is_secret(key: str) -> bool:
