@@ -16,7 +16,7 @@ from metering.events import Trait, TraitType
 from metering.models.queries import VisibleQuerySet
 
 if TYPE_CHECKING:
-    from metering.models.events import Event  # noqa: F401  # a name in annotations
+    from metering.models.events import Event  # a name in annotations
 
 TYPES_BY_LETTER = {kind[0]: kind for kind in TraitType}
 OPERATORS = {"lt": "<", "le": "<=", "eq": "==", "ne": "!=", "ge": ">=", "gt": ">"}
@@ -88,6 +88,11 @@ class EventQuerySet(VisibleQuerySet["Event"]):
     def with_trait(self, name: str) -> Self:
         """Those that have a trait of this name, of any type."""
         return self.filter(traits__has_any_keys=[key_of(kind, name) for kind in TraitType])
+
+    def after(self, event: Event) -> Self:
+        """Those that come behind this one, oldest first."""
+        later = Q(generated=event.generated, message_id__gt=event.message_id) | Q(generated__gt=event.generated)
+        return self.filter(later, generated__gte=event.generated)  # the bound by which partitions are left out
 
     def oldest_first(self) -> Self:
         return self.select_related("event_type").order_by("generated", "message_id")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -79,20 +80,22 @@ def test_what_cannot_be_read_costs_no_other_file_and_is_told(tmp_path: Path) -> 
     assert "1 notifications could not be used in full; 2 files could not be read whole" in replay.stderr
 
 
-def test_a_replay_that_is_killed_goes_on_at_its_bookmark(ours: OurBus, tmp_path: Path) -> None:
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=lambda end: end.name)
+def test_a_replay_that_is_ended_goes_on_at_its_bookmark(ours: OurBus, tmp_path: Path, end: signal.Signals) -> None:
     count = 4_000
     file, bookmark = tmp_path / "recorded.zst", tmp_path / "bookmark"
     file.write_bytes(PACKED["zstd"](lines(count)))
     command = [sys.executable, "manage.py", "replay_notifications", str(file), "--bookmark", str(bookmark)]
-    first = subprocess.Popen(command, cwd=ROOT, env=environ(ours.url), stdout=subprocess.DEVNULL)
+    first = subprocess.Popen(command, cwd=ROOT, env=environ(ours.url), stderr=subprocess.PIPE, text=True)
     assert eventually(bookmark.exists, 60)
-    first.kill()
-    first.wait()
+    first.send_signal(end)
+    _, told = first.communicate(timeout=60)
     before = json.loads(bookmark.read_text())["confirmed"]
 
     second = manage(ours.url, *command[2:])
     third = manage(ours.url, *command[2:])
 
+    assert end == signal.SIGKILL or f"go on with --bookmark {bookmark}" in told
     assert 0 < before < count
     assert second.stdout.startswith(f"{count - before} notifications, ")
     assert third.stdout.startswith("0 notifications, ")

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.db import connection
 from hypothesis import given
 from hypothesis import strategies as st
 
 from metering import event_messages
-from metering.event_messages import RECORD_EVENTS, event_bytes, pack
-from metering.event_sifting import fields_of
+from metering.event_messages import RECORD_EVENTS, pack
+from metering.event_sifting import EventSifter, fields_of
 from metering.events import Event, Trait, TraitType
 from metering.models import Event as StoredEvent
 from metering.models import EventTrait, EventType, Node, Quarantine
+from metering.sifting import Sifter
 from metering.signing import Keyring
+from metering.store import event_reading
 from metering.tasks import events as storage
 from tests.events import ALL_TYPES, ID, SIGNER, batch, changed, event, record
 from tests.factories import KEYS, NOON, at
+from tests.metering.storing import RULES
 from tests.metering.strategies import characters, many, moments
 
 pytestmark = pytest.mark.usefixtures("ledger")
@@ -48,10 +53,55 @@ def test_what_is_stored_verifies_again() -> None:
     foreign = Event("no UUID", "image.delete", at(2), (Trait("size", TraitType.FLOAT, 1e22),))
     record(batch(ALL_TYPES, foreign))
 
-    for stored in StoredEvent.objects.select_related("event_type", "signer"):
-        event = Event(stored.shown_id, stored.event_type.name, stored.generated, tuple(stored.trait_list()), stored.raw)
-        data = event_bytes(stored.signer.publisher, event_messages.fields_of(event))
-        assert KEYS.signer(stored.signer.publisher).digest(data) == bytes(stored.signature).hex()
+    [first, second] = [event for page in event_reading.pages() for event in page]
+    assert event_reading.fault(first, KEYS) is event_reading.fault(second, KEYS) is None
+    assert event_reading.fault(first, Keyring({})) == "no secret 'k1' in METERING_SECRETS"
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("traits", {"s:host": "n2"}),
+        ("traits", {"d:t": "yesterday"}),
+        ("traits", {"host": "n1"}),
+        ("raw", None),
+        ("generated", at(1.25)),
+        ("given_id", "another"),
+        ("signature", b"x" * 32),
+    ],
+)
+def test_a_changed_row_verifies_no_more(column: str, value: Any) -> None:
+    record(batch(ALL_TYPES))
+    StoredEvent.objects.update(**{column: value})
+
+    assert event_reading.fault(StoredEvent.objects.get(), KEYS)
+
+
+def test_pages_hold_every_event_once() -> None:
+    record(batch(*(event(number, number // 3) for number in range(8))))
+
+    pages = list(event_reading.pages(size=2))
+
+    assert [len(page) for page in pages] == [2, 2, 2, 2]
+    assert [event.shown_id for page in pages for event in page] == [ID.format(number) for number in range(8)]
+
+
+def test_the_command_says_how_many_verify(capsys: pytest.CaptureFixture[str]) -> None:
+    rules = replace(RULES, keyring=storage_keys())
+    text = batch(*(event(number, number // 2) for number in range(7)), keyring=storage_keys())
+    storage.record(text, EventSifter(Sifter(rules)))
+
+    call_command("verify_events")
+    assert capsys.readouterr().out == "7 of 7 events verify\n"
+    call_command("verify_events", start="2026-11-23T12:00:01", end="2026-11-23T12:00:02")
+    assert capsys.readouterr().out == "4 of 4 events verify\n"
+
+    StoredEvent.objects.filter(message_id=ID.format(3)).update(raw="{}")
+    with pytest.raises(SystemExit):
+        call_command("verify_events")
+    assert capsys.readouterr().out == (
+        f"{ID.format(3)} volume.create.end: the signature does not fit what is stored\n6 of 7 events verify\n"
+    )
 
 
 def test_a_known_event_is_the_same_event_whoever_sends_it_again() -> None:
