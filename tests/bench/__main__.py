@@ -23,6 +23,9 @@ def main() -> None:
     parser.add_argument("sections", nargs="*", metavar="section", help=f"{' or '.join(SECTIONS)} (default: all)")
     parser.add_argument("--batches", type=int, default=60, help="ledger: of 1,000 samples, in each round (default 60)")
     parser.add_argument("--guests", type=int, default=100, help="poll: QEMU guests, if there is memory (default 100)")
+    parser.add_argument(
+        "--notifications", type=int, default=20_000, help="notifications: how many in each drain (default 20,000)"
+    )
     parser.add_argument("--rounds", type=int, default=5, help="the median of which counts (default 5)")
     asked = parser.parse_args()
     if unknown := set(asked.sections) - SECTIONS.keys():
@@ -55,6 +58,12 @@ def _poll(folder: Path, asked: argparse.Namespace) -> dict[str, float]:
     from tests.bench import poll
 
     return poll.measure(folder, asked.guests, asked.rounds)
+
+
+def _notifications(folder: Path, asked: argparse.Namespace) -> dict[str, float]:
+    from tests.bench import notifications
+
+    return notifications.measure(folder, asked.notifications)
 
 
 def _ledger(folder: Path, asked: argparse.Namespace) -> dict[str, float]:
@@ -90,7 +99,7 @@ def _measure(postgres: Postgres, folder: Path, batches: int, rounds: int) -> dic
 
 
 # Ledger is last: it sets this process up as a storage worker.
-SECTIONS = {"poll": _poll, "ledger": _ledger}
+SECTIONS = {"poll": _poll, "notifications": _notifications, "ledger": _ledger}
 
 if __name__ == "__main__":
     main()

@@ -78,6 +78,7 @@ def _of_this_host(
     namespace = plugins.CENTRAL if central else plugins.COMPUTE
     yield from host.name_and_key(settings)
     yield from broker.examine(settings)
+    yield from broker.examine_services(settings)
     yield from host.spool(settings)
     yield from nova_listening.examine(settings.notification_urls, settings.nova_notifications)
     yield from meters.of_plugins(found, namespace)
