@@ -1,6 +1,7 @@
 """What is stored, and every question we ask of it. Written by ``metering.store``, never by ``save()``."""
 
 from metering.models.access import Caller, Token
+from metering.models.days import LedgerDay
 from metering.models.ledger import (
     ForeignId,
     Resource,
@@ -19,6 +20,7 @@ __all__ = [
     "Caller",
     "ForeignId",
     "Late",
+    "LedgerDay",
     "Node",
     "PollSlot",
     "Quarantine",

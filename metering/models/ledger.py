@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 
 from metering.models.queries import ResourceQuerySet, SampleQuerySet, SeriesQuerySet
@@ -159,6 +160,7 @@ class ForeignId(models.Model):
 
     class Meta:
         db_table = "foreign_id"
+        indexes = (BrinIndex(fields=("ts",), name="foreign_id_by_time"),)  # those of expired samples, found to go too
 
     def __str__(self) -> str:
         return str(self.message_id)

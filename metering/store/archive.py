@@ -1,0 +1,168 @@
+"""A day's samples as a file: compressed JSON Lines of the metering messages that were signed.
+
+A line is one message, exactly: one of our own as an object, one whose text was kept as that text (as a JSON text
+where it holds a line break). Beside ``samples-2026-11-27.jsonl.gz`` lies its checksum, as ``sha256sum -c`` reads it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import os
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from django.db.models.functions import Now
+
+from metering.errors import ArchiveFailed
+from metering.models import LedgerDay, Sample
+from metering.models.queries import SampleQuerySet
+from metering.store import partitions, reading, watermarks
+
+SUFFIX = ".jsonl.gz"
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """A file that was written and read again."""
+
+    path: Path
+    rows: int
+    digest: str  # SHA-256 of the file, in hex
+
+
+def write(day: date, folder: Path) -> Archive:
+    """Archive what is stored of a day now; a file of before is replaced. Its size in memory is that of a page.
+
+    Raises `ArchiveFailed` when the file would not hold every sample, or cannot be written; the file of before stays.
+    """
+    with watermarks.exclusive() as cursor:
+        cut = watermarks.cut(cursor)
+    path = folder / f"samples-{day.isoformat()}{SUFFIX}"
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        written = _write(day, cut, unfinished)
+        found = inspect(unfinished)
+        if found.rows != written:
+            raise ArchiveFailed(f"{unfinished} holds {found.rows} lines after {written} were written")
+        _put(path, unfinished, found.digest)
+    except OSError as exc:
+        raise ArchiveFailed(f"the samples of {day} cannot be archived in {folder}: {exc}") from exc
+    finally:
+        unfinished.unlink(missing_ok=True)
+    LedgerDay.objects.update_or_create(
+        day=day,
+        defaults={
+            "archived_at": Now(), "archive": path.name, "archive_rows": found.rows, "archive_digest": found.digest,
+        },
+    )  # fmt: skip
+    return Archive(path, found.rows, found.digest)
+
+
+def keep(day: date, folder: Path) -> Archive:
+    """The day's archive: that of before where it holds every sample, unchanged, else a new one.
+
+    Raises `ArchiveFailed`.
+    """
+    told = LedgerDay.objects.filter(day=day, archive_rows=_samples(day).count()).exclude(archive="").first()
+    if told is not None:
+        path = folder / told.archive
+        try:
+            if path.is_file() and _digest(path) == told.archive_digest:
+                return Archive(path, told.archive_rows or 0, told.archive_digest)
+        except OSError as exc:
+            raise ArchiveFailed(f"{path} cannot be read: {exc}") from exc
+    return write(day, folder)
+
+
+def inspect(path: Path) -> Archive:
+    """Read a file to its end. Raises `ArchiveFailed` when it is damaged."""
+    rows = sum(1 for _ in texts(path))
+    try:
+        return Archive(path, rows, _digest(path))
+    except OSError as exc:
+        raise ArchiveFailed(f"{path} cannot be read: {exc}") from exc
+
+
+def texts(path: Path) -> Iterator[str]:
+    """The messages of an archive, or of plain JSON Lines, as they were signed. Raises `ArchiveFailed`."""
+    number = 0
+    try:
+        with path.open("rb") as raw, _opened(raw) as stream:
+            for line in stream:
+                if text := line.removesuffix(b"\n").decode():
+                    yield str(json.loads(text)) if text.startswith('"') else text
+                number += 1
+    except (OSError, EOFError, zlib.error, ValueError) as exc:
+        raise ArchiveFailed(f"{path}: damaged after line {number}: {exc}") from exc
+
+
+def _opened(raw: BinaryIO) -> BinaryIO:
+    """The lines of a file, which may be compressed: its first bytes tell, not its name."""
+    magic = raw.read(2)
+    raw.seek(0)
+    return cast("BinaryIO", gzip.GzipFile(fileobj=raw)) if magic == b"\x1f\x8b" else raw
+
+
+def _samples(day: date) -> SampleQuerySet:
+    return Sample.objects.between(*partitions.bounds(day))
+
+
+def _write(day: date, cut: datetime, path: Path) -> int:
+    """Every sample recorded before ``cut``; how many. Raises `ArchiveFailed` when one cannot be told."""
+    stored = _samples(day).filter(recorded_at__lt=cut)
+    written = 0
+    # No name and no time of day in it: the same samples give the same file.
+    with path.open("xb") as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as stream:
+        for page in reading.pages(stored):
+            originals = reading.originals(page)
+            for sample in page:
+                stream.write(_line(sample, originals.get(sample.pk)))
+            written += len(page)
+        stream.close()
+        raw.flush()
+        os.fsync(raw.fileno())
+    missing = stored.count() - written
+    if missing:
+        raise ArchiveFailed(f"{missing} samples of {day} refer to a series, metadata or signer that is gone")
+    return written
+
+
+def _line(sample: Sample, original: str | None) -> bytes:
+    if original is None:
+        text = json.dumps(reading.message(sample), separators=(",", ":"))
+    else:
+        text = json.dumps(original) if "\n" in original else original
+    return text.encode() + b"\n"
+
+
+def _put(path: Path, finished: Path, digest: str) -> None:
+    """Give a finished file its name, and its checksum beside it, so that a crash leaves the one of before or this."""
+    checksum = path.with_name(f"{path.name}.sha256")
+    unfinished = checksum.with_name(f".{checksum.name}.{os.getpid()}")
+    with unfinished.open("w") as stream:
+        stream.write(f"{digest}  {path.name}\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+    finished.replace(path)
+    unfinished.replace(checksum)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
