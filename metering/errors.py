@@ -39,6 +39,10 @@ class StoreAway(MeteringError):
     """The database cannot be reached now; the same work may succeed later."""
 
 
+class LeaseLost(MeteringError):
+    """Work that one process at a time does took longer than it said, and another process does it now."""
+
+
 class PluginError(MeteringError):
     """Installed plugins cannot work together, or one does not keep its contract."""
 

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("metering", "0005_watermarks")]
+    dependencies = [("metering", "0006_rollups")]
 
     operations = [
         migrations.CreateModel(

@@ -2,6 +2,7 @@
 
 from metering.models.access import Caller, Token
 from metering.models.days import LedgerDay
+from metering.models.leases import Lease
 from metering.models.ledger import (
     ForeignId,
     Resource,
@@ -13,6 +14,7 @@ from metering.models.ledger import (
 )
 from metering.models.nodes import Node, PollSlot
 from metering.models.quarantine import Quarantine
+from metering.models.rollups import SampleDay, SampleHour
 from metering.models.rows import SampleRow
 from metering.models.watermarks import Late, RollupState
 
@@ -21,6 +23,7 @@ __all__ = [
     "ForeignId",
     "Late",
     "LedgerDay",
+    "Lease",
     "Node",
     "PollSlot",
     "Quarantine",
@@ -28,6 +31,8 @@ __all__ = [
     "ResourceMetadata",
     "RollupState",
     "Sample",
+    "SampleDay",
+    "SampleHour",
     "SampleOriginal",
     "SampleRow",
     "Series",
