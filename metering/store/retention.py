@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,34 @@ def expire(expiry: Expiry, archive_dir: Path | None) -> Outcome:
     partitions.forget()
     _forget_foreign_ids(min([expiry.before, *(partitions.bounds(day)[0] for day in outcome.kept)]))
     return outcome
+
+
+_ROLLUPS = """
+SELECT child.relname FROM pg_inherits JOIN pg_class AS child ON child.oid = inhrelid
+WHERE inhparent IN ('sample_hour'::regclass, 'sample_day'::regclass)
+    AND (regexp_match(pg_get_expr(child.relpartbound, child.oid), $$TO \\('([^']+)'\\)$$))[1]::timestamptz <= %s
+ORDER BY child.relname
+"""
+
+
+def expired_rollups(now: datetime, keep_days: int) -> list[str]:
+    """Partitions of roll-ups in which all is older than ``keep_days``, and its samples have expired; 0 keeps all."""
+    if not keep_days:
+        return []
+    with connection.cursor() as cursor:
+        before = min(now - timedelta(days=keep_days), watermarks.marks(cursor).raw_from)
+        cursor.execute(_ROLLUPS, [before])
+        return [table for (table,) in cursor.fetchall()]
+
+
+def drop_rollups(tables: Iterable[str]) -> None:
+    """Drop these partitions of roll-ups."""
+    for table in tables:
+        partitions.change(partial(_drop_table, table=table))
+
+
+def _drop_table(cursor: Any, table: str) -> None:
+    cursor.execute(f"DROP TABLE {table}")
 
 
 def drop(day: Day) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from metering import sources
 from metering.celery import app
 from metering.dispatching import Orders, dispatch_slot
-from metering.store import dead_letters, quarantine
+from metering.errors import RollupsBehind
+from metering.store import closing, dead_letters, leases, partitions, quarantine, retention
 from metering.tasks.intake import LedgerTask, keeping_folder, settings
 
 log = logging.getLogger(__name__)
+
+DAYS_LEASE = timedelta(hours=6)  # a day that takes longer to be closed should be closed by fewer at once
 
 
 @app.task(name="metering.dispatch", base=LedgerTask, Request="metering.tasks.intake:PlainRequest")
@@ -36,3 +39,34 @@ def drain_dead() -> None:
     loaded = quarantine.load_kept(keeping_folder())
     if drained or loaded:
         log.warning("%d dead letters and %d files went into quarantine", drained, loaded)
+
+
+@app.task(
+    name="metering.keep_days",
+    base=LedgerTask,
+    Request="metering.tasks.intake:PlainRequest",
+    acks_late=False,  # a large day takes longer to be closed than the broker waits for an acknowledgement
+    time_limit=int(DAYS_LEASE.total_seconds()),
+)
+def keep_days() -> None:
+    """Make the partitions of the next days, close those that are over, and let go of those that have expired.
+
+    One process at a time; what it does not get done, the next tick does.
+    """
+    told, now = settings(), datetime.now(UTC)
+    partitions.ahead(now)
+    with leases.held("days", DAYS_LEASE) as lease:
+        if lease is None:
+            return
+        for day in closing.due(now):
+            rows = closing.close(day)
+            log.info("%s was closed: %s samples", day, rows)
+            lease.renew()
+        try:
+            outcome = retention.expire(retention.expired(now, told.retention_days), told.archive_dir)
+        except RollupsBehind as exc:
+            log.warning("%s", exc)
+            return
+        for dropped in outcome.dropped:
+            log.info("the samples of %s have expired and were dropped", dropped.day)
+        retention.drop_rollups(retention.expired_rollups(now, told.rollup_retention_days))
