@@ -19,7 +19,7 @@ from django.db import connection, transaction
 from metering import messages, packing
 from metering.counters import Counter, Kind
 from metering.signing import Keyring
-from metering.store.writing import COLUMNS
+from metering.store.copying import COLUMNS
 from metering.tasks.storage import record, sifter
 
 GUESTS, METERS = 50, 20
