@@ -112,4 +112,7 @@ beat_schedule: dict[str, dict[str, Any]] = {
         "args": (source.name,),
     }
     for source in _sources
-} | {"drain the dead letters": {"task": "metering.drain_dead", "schedule": Aligned(30)}}
+} | {
+    "drain the dead letters": {"task": "metering.drain_dead", "schedule": Aligned(30)},
+    "roll up": {"task": "metering.roll_up", "schedule": Aligned(60)},
+}

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from metering import sources
 from metering.celery import app
 from metering.dispatching import Orders, dispatch_slot
-from metering.store import dead_letters, quarantine
+from metering.store import dead_letters, quarantine, rollups
 from metering.tasks.intake import LedgerTask, keeping_folder, settings
 
 log = logging.getLogger(__name__)
@@ -36,3 +36,9 @@ def drain_dead() -> None:
     loaded = quarantine.load_kept(keeping_folder())
     if drained or loaded:
         log.warning("%d dead letters and %d files went into quarantine", drained, loaded)
+
+
+@app.task(name="metering.roll_up", base=LedgerTask, Request="metering.tasks.intake:PlainRequest")
+def roll_up() -> None:
+    """Roll up the hours that ended since the last time, and what came late."""
+    rollups.roll_up(datetime.now(UTC))
