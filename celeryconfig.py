@@ -115,4 +115,5 @@ beat_schedule: dict[str, dict[str, Any]] = {
 } | {
     "drain the dead letters": {"task": "metering.drain_dead", "schedule": Aligned(30)},
     "keep the days": {"task": "metering.keep_days", "schedule": Aligned(3600)},
+    "roll up": {"task": "metering.roll_up", "schedule": Aligned(60)},
 }

@@ -9,7 +9,7 @@ from metering import sources
 from metering.celery import app
 from metering.dispatching import Orders, dispatch_slot
 from metering.errors import RollupsBehind
-from metering.store import closing, dead_letters, leases, partitions, quarantine, retention
+from metering.store import closing, dead_letters, leases, partitions, quarantine, retention, rollups
 from metering.tasks.intake import LedgerTask, keeping_folder, settings
 
 log = logging.getLogger(__name__)
@@ -70,3 +70,9 @@ def keep_days() -> None:
         for dropped in outcome.dropped:
             log.info("the samples of %s have expired and were dropped", dropped.day)
         retention.drop_rollups(retention.expired_rollups(now, told.rollup_retention_days))
+
+
+@app.task(name="metering.roll_up", base=LedgerTask, Request="metering.tasks.intake:PlainRequest")
+def roll_up() -> None:
+    """Roll up the hours that ended since the last time, and what came late."""
+    rollups.roll_up(datetime.now(UTC))
