@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("metering", "0006_rollups")]
+    dependencies = [("metering", "0007_digests")]
 
     operations = [
         migrations.CreateModel(

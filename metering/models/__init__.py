@@ -2,6 +2,7 @@
 
 from metering.models.access import Caller, Token
 from metering.models.days import LedgerDay
+from metering.models.digests import Digest
 from metering.models.leases import Lease
 from metering.models.ledger import (
     ForeignId,
@@ -20,6 +21,7 @@ from metering.models.watermarks import Late, RollupState
 
 __all__ = [
     "Caller",
+    "Digest",
     "ForeignId",
     "Late",
     "Lease",

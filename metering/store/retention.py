@@ -15,7 +15,8 @@ from django.db.models.functions import Now
 
 from metering.errors import ArchiveFailed, RollupsBehind
 from metering.models import LedgerDay
-from metering.store import archive, partitions, watermarks
+from metering.signing import Keyring
+from metering.store import archive, digests, partitions, rollups, watermarks
 from metering.store.partitions import Day
 
 log = logging.getLogger(__name__)
@@ -63,8 +64,8 @@ def expired(now: datetime, keep_days: int) -> Expiry:
     return Expiry(before, [day for day in partitions.days() if partitions.bounds(day.day)[1] <= before])
 
 
-def expire(expiry: Expiry, archive_dir: Path | None) -> Outcome:
-    """Drop the days of an expiry, with ``archive_dir`` each once it is archived whole.
+def expire(expiry: Expiry, archive_dir: Path | None, keyring: Keyring) -> Outcome:
+    """Drop the days of an expiry, with ``archive_dir`` each once it is archived whole; the digests tell of it, signed.
 
     Safe to run again, and after any interruption. A day that cannot be archived is kept, with its reason. Raises
     `RollupsBehind` when the roll-ups do not hold all of it yet: nothing is dropped then.
@@ -77,11 +78,12 @@ def expire(expiry: Expiry, archive_dir: Path | None) -> Outcome:
         try:
             if archive_dir is not None and "sample" in day.tables:
                 archive.keep(day.day, archive_dir)
+            digests.seal_expiring(day.day, keyring)
         except ArchiveFailed as exc:
             log.error("%s is kept, for it cannot be archived: %s", day.day, exc)
             outcome.kept[day.day] = str(exc)
             continue
-        drop(day)
+        drop(day, keyring)
         outcome.dropped.append(day)
     partitions.forget()
     _forget_foreign_ids(min([expiry.before, *(partitions.bounds(day)[0] for day in outcome.kept)]))
@@ -116,10 +118,11 @@ def _drop_table(cursor: Any, table: str) -> None:
     cursor.execute(f"DROP TABLE {table}")
 
 
-def drop(day: Day) -> None:
+def drop(day: Day, keyring: Keyring) -> None:
     """Drop all partitions of a day; the time it takes does not grow with their size."""
 
     def work(cursor: Any) -> None:
+        digests.dropped(day.day, keyring)
         for table in day.tables.values():
             cursor.execute(f"DROP TABLE {table}")
         told = {"closed_at": None, "dropped_at": Now(), "dropped_rows": day.rows.get("sample", 0)}
@@ -134,11 +137,11 @@ def _refuse_older(expiry: Expiry) -> None:
         marks = watermarks.marks(cursor)
         if marks.raw_from >= expiry.before:
             return
-        cursor.execute("SELECT EXISTS (SELECT FROM late WHERE hour < %s)", [expiry.before])
-        [late] = cursor.fetchone()
-        if late or marks.rolled < expiry.before:
-            told = "late samples are not rolled up yet" if late else f"they end at {marks.rolled:%Y-%m-%d %H:%M} UTC"
-            raise RollupsBehind(f"samples before {expiry.before:%Y-%m-%d} stay until the roll-ups hold them: {told}")
+        if not rollups.is_settled(cursor, expiry.before):
+            until = f"{marks.rolled:%Y-%m-%d %H:%M} UTC, but for late samples"
+            raise RollupsBehind(
+                f"samples before {expiry.before:%Y-%m-%d} stay until the roll-ups hold them; they hold those before {until}"
+            )
         watermarks.advance(cursor, raw_from=expiry.before)
 
 

@@ -9,7 +9,8 @@ from metering import sources
 from metering.celery import app
 from metering.dispatching import Orders, dispatch_slot
 from metering.errors import RollupsBehind
-from metering.store import closing, dead_letters, leases, partitions, quarantine, retention, rollups
+from metering.signing import Keyring
+from metering.store import closing, dead_letters, digests, leases, partitions, quarantine, retention, rollups
 from metering.tasks.intake import LedgerTask, keeping_folder, settings
 
 log = logging.getLogger(__name__)
@@ -63,7 +64,8 @@ def keep_days() -> None:
             log.info("%s was closed: %s samples", day, rows)
             lease.renew()
         try:
-            outcome = retention.expire(retention.expired(now, told.retention_days), told.archive_dir)
+            expiry = retention.expired(now, told.retention_days)
+            outcome = retention.expire(expiry, told.archive_dir, Keyring(told.secrets))
         except RollupsBehind as exc:
             log.warning("%s", exc)
             return
@@ -76,3 +78,16 @@ def keep_days() -> None:
 def roll_up() -> None:
     """Roll up the hours that ended since the last time, and what came late."""
     rollups.roll_up(datetime.now(UTC))
+
+
+MOST_SEALED = 100_000_000  # samples of a day: to read more would take longer than a task may
+
+
+@app.task(name="metering.seal_days", base=LedgerTask, Request="metering.tasks.intake:PlainRequest")
+def seal_days() -> None:
+    """Digest what was recorded of days that are over. Safe to run again: a generation is made once."""
+    with leases.held("seal days", timedelta(minutes=15)) as lease:
+        if lease is not None:
+            for made in digests.seal(Keyring(settings().secrets), MOST_SEALED):
+                log.info("%s: %d samples are sealed", made, made.samples)
+                lease.renew()

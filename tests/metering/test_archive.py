@@ -250,7 +250,7 @@ def test_what_was_archived_and_expired_is_loaded_back_as_the_same_rows_and_verif
     before = stored()
     with watermarks.exclusive() as cursor:
         watermarks.advance(cursor, rolled=at(86_400 * 100))
-    retention.expire(retention.expired(at(86_400 * 40), 30), tmp_path)
+    retention.expire(retention.expired(at(86_400 * 40), 30), tmp_path, KEYS)
     assert not Sample.objects.exists()
     forget_everything()
 

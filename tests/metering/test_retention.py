@@ -20,7 +20,7 @@ from metering.models import ForeignId, LedgerDay, Sample, SampleOriginal
 from metering.store import leases, partitions, retention, watermarks
 from metering.tasks import control
 from metering.tasks.intake import settings
-from tests.factories import NOON, reading
+from tests.factories import KEYS, NOON, reading
 from tests.installation import wait_for
 from tests.metering.storing import RULES, batch, foreign, quarantined, record, whole
 
@@ -56,7 +56,7 @@ def stored_days() -> list[int]:
 
 
 def expire(now: datetime = NOW, keep_days: int = 30, archive_dir: Path | None = None) -> retention.Outcome:
-    return retention.expire(retention.expired(now, keep_days), archive_dir)
+    return retention.expire(retention.expired(now, keep_days), archive_dir, KEYS)
 
 
 def test_days_of_which_every_sample_is_too_old_are_dropped_and_the_others_stay_whole() -> None:
@@ -96,12 +96,12 @@ def test_nothing_expires_that_the_rollups_do_not_hold() -> None:
     a_sample_each_day(-3, 0)
     rolled_up_to(NOON - timedelta(days=1))
 
-    with pytest.raises(RollupsBehind, match="they end at 2026-11-22 12:00 UTC"):
+    with pytest.raises(RollupsBehind, match="they hold those before 2026-11-22 12:00 UTC"):
         expire()
 
     rolled_up_to(NOW)
     a_sample_each_day(-2)  # late: its hour is to be rolled up again
-    with pytest.raises(RollupsBehind, match="late samples"):
+    with pytest.raises(RollupsBehind, match="but for late samples"):
         expire()
     assert stored_days() == [-3, -2, 0]
 

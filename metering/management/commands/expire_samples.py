@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from metering import environment
 from metering.errors import RollupsBehind
+from metering.signing import Keyring
 from metering.store import leases, retention
 from metering.store.retention import Expiry
 from metering.tasks.control import DAYS_LEASE
@@ -37,6 +38,8 @@ class Command(BaseCommand):
         if dry_run:
             self.stdout.write("dry run: nothing was dropped")
             return
+        if not settings.secrets:
+            raise CommandError("METERING_SECRETS is not set: the digests that tell of a dropped day are signed")
         with leases.held("days", DAYS_LEASE) as lease:
             if lease is None:
                 raise CommandError("another process is closing or dropping days now")
@@ -44,7 +47,7 @@ class Command(BaseCommand):
 
     def _expire(self, expiry: Expiry, rollups: list[str], settings: environment.Environment) -> None:
         try:
-            outcome = retention.expire(expiry, settings.archive_dir)
+            outcome = retention.expire(expiry, settings.archive_dir, Keyring(settings.secrets))
         except RollupsBehind as exc:
             raise CommandError(str(exc)) from exc
         retention.drop_rollups(rollups)
