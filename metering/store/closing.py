@@ -17,13 +17,16 @@ from django.db.models.functions import Now
 from metering.errors import Overtaken
 from metering.models import LedgerDay
 from metering.store import partitions, watermarks
-from metering.store.writing import COLUMNS
+from metering.store.copying import COLUMNS
 
 SETTLED = timedelta(days=1)  # how long after its end a day is closed: most late samples are in by then
 GREW = 0.1  # a closed day is closed again when late samples make it larger by this share
 
 _KEY = "series_id, ts, message_id"
 _MEMORY = "256MB"  # for the sort and the index
+_OTHER_INDEXES = (
+    "SELECT pg_get_indexdef(indexrelid) FROM pg_index WHERE indrelid = 'sample'::regclass AND NOT indisunique"
+)
 
 
 @dataclass(frozen=True, slots=True)

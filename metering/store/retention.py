@@ -138,10 +138,8 @@ def _refuse_older(expiry: Expiry) -> None:
         if marks.raw_from >= expiry.before:
             return
         if not rollups.is_settled(cursor, expiry.before):
-            until = f"{marks.rolled:%Y-%m-%d %H:%M} UTC, but for late samples"
-            raise RollupsBehind(
-                f"samples before {expiry.before:%Y-%m-%d} stay until the roll-ups hold them; they hold those before {until}"
-            )
+            told = f"they hold those before {marks.rolled:%Y-%m-%d %H:%M} UTC, but for late ones"
+            raise RollupsBehind(f"samples before {expiry.before:%Y-%m-%d} stay until the roll-ups hold them; {told}")
         watermarks.advance(cursor, raw_from=expiry.before)
 
 

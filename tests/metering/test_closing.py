@@ -50,19 +50,25 @@ def rows(statement: str, *values: str) -> list[tuple[Any, ...]]:
 
 
 def tables() -> set[str]:
-    """Whatever is called like the day's partition."""
-    return {name for (name,) in rows("SELECT relname FROM pg_class WHERE relname LIKE %s", f"{TABLE}\\_%")} - {
-        name for (name,) in rows("SELECT relname FROM pg_class WHERE relname LIKE %s", f"{TABLE}%pkey%")
-    }
+    """What lies beside the day's partition: a copy of it, or what it replaced."""
+    found = rows("SELECT relname FROM pg_class WHERE relkind = 'r' AND relname LIKE %s", f"{TABLE}\\_%")
+    return {name for (name,) in found}
+
+
+def indexes() -> list[str]:
+    """What the partition's indexes are made of, however full they are."""
+    found = rows("SELECT indexdef FROM pg_indexes WHERE tablename = %s", TABLE)
+    return sorted(definition.partition(" USING ")[2].partition(" WITH ")[0] for (definition,) in found)
 
 
 def test_a_closed_day_has_the_same_rows_in_the_order_of_their_key() -> None:
     record(*(poll(number) for number in range(20)))
-    before = everything()
+    before, with_indexes = everything(), indexes()
 
     assert closing.close(DAY) == 1_000
 
     assert everything() == before
+    assert indexes() == with_indexes
     assert rows(f"SELECT array_agg(series_id ORDER BY ctid) = array_agg(series_id ORDER BY series_id) FROM {TABLE}")
     assert (LedgerDay.objects.get().closed_rows, tables()) == (1_000, set())
     assert faults() == []

@@ -101,7 +101,7 @@ def test_nothing_expires_that_the_rollups_do_not_hold() -> None:
 
     rolled_up_to(NOW)
     a_sample_each_day(-2)  # late: its hour is to be rolled up again
-    with pytest.raises(RollupsBehind, match="but for late samples"):
+    with pytest.raises(RollupsBehind, match="but for late ones"):
         expire()
     assert stored_days() == [-3, -2, 0]
 
