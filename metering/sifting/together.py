@@ -103,9 +103,7 @@ def _series(judge: Judge, keys: Iterable[Any]) -> list[Series]:
     """Raises `MeteringError` where a field is out of bounds, `TypeError` where it has no hash."""
     keys = list(keys)
     found = list(map(judge.known_series.young.get, keys))
-    if None in found:
-        return [item or judge.series(key) for item, key in zip(found, keys, strict=True)]
-    return found  # type: ignore[return-value] # none is None
+    return [item or judge.series(key) for item, key in zip(found, keys, strict=True)]
 
 
 def _signatures(

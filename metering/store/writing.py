@@ -13,6 +13,7 @@ from psycopg2.errors import UniqueViolation
 from metering.sifting import Genuine, Sifted, refusal
 from metering.store import copying, keys, partitions, quarantine, receipts, resources, watermarks
 
+COLUMNS = copying.COLUMNS
 Cursor = Any  # Django's wrapper, which hands COPY through to psycopg2's
 
 _TYPES = ("bigint", "timestamptz", "uuid", "float8", "timestamptz", "bigint", "bigint", "bytea")
@@ -33,15 +34,14 @@ def record(sifted: Sifted, now: datetime) -> Outcome:
     Safe to run again. Samples that have expired go over to the refused. Raises Django's database errors; nothing
     is stored then.
     """
-    partitions.ensure({item.ts.date() for item in sifted.genuine})
+    partitions.ensure({moment.date() for moment in _moments(sifted.genuine)})
     ids = keys.resolve(sifted.genuine)
     with transaction.atomic(), connection.cursor() as cursor:
         marks = watermarks.writing(cursor)
         _refuse_expired(sifted, marks)
         genuine = sifted.genuine
         stored = _insert(cursor, genuine, ids, marks.recorded_at)
-        late = {(ids.series[item.series.digest], _hour(item.ts)) for item in genuine if item.ts < marks.closing}
-        watermarks.keep_late(cursor, late)
+        _keep_late(cursor, genuine, ids, marks)
         _keep_originals(cursor, [item for item in genuine if item.original is not None], ids)
         _keep_foreign_ids(cursor, [item for item in genuine if item.foreign_id], ids)
         resources.update(cursor, genuine, ids)
@@ -51,13 +51,26 @@ def record(sifted: Sifted, now: datetime) -> Outcome:
     return Outcome(stored, len(genuine) - stored, len(sifted.refused))
 
 
+def _moments(genuine: Sequence[Genuine]) -> set[datetime]:
+    """Nearly always one: a poll's samples share it."""
+    return {item.ts for item in genuine}
+
+
 def _refuse_expired(sifted: Sifted, marks: watermarks.Watermarks) -> None:
     """Their partition is gone, or will be: what was too old when it was judged is refused before."""
+    if all(moment >= marks.raw_from for moment in _moments(sifted.genuine)):
+        return
     expired = [item for item in sifted.genuine if item.ts < marks.raw_from]
-    if expired:
-        sifted.genuine = [item for item in sifted.genuine if item.ts >= marks.raw_from]
-        reason = f"samples before {marks.raw_from:%Y-%m-%d %H:%M} UTC have expired (METERING_RETENTION_DAYS)"
-        sifted.refused += [refusal(item, reason) for item in expired]
+    sifted.genuine = [item for item in sifted.genuine if item.ts >= marks.raw_from]
+    reason = f"samples before {marks.raw_from:%Y-%m-%d %H:%M} UTC have expired (METERING_RETENTION_DAYS)"
+    sifted.refused += [refusal(item, reason) for item in expired]
+
+
+def _keep_late(cursor: Cursor, genuine: Sequence[Genuine], ids: keys.Ids, marks: watermarks.Watermarks) -> None:
+    """Have the hours rolled up again that were closed before these samples came."""
+    if any(moment < marks.closing for moment in _moments(genuine)):
+        late = [item for item in genuine if item.ts < marks.closing]
+        watermarks.keep_late(cursor, {(ids.series[item.series.digest], _hour(item.ts)) for item in late})
 
 
 def _hour(moment: datetime) -> datetime:

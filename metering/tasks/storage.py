@@ -14,11 +14,10 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from metering import messages, plain, plugins
 from metering.celery import app
 from metering.errors import MalformedBatch, StoreAway
-from metering.models import Node
 from metering.publish import CONFIRM_SECONDS, RECORD_SAMPLES
 from metering.sifting import Rules, Sifted, Sifter, refusal
 from metering.signing import Keyring
-from metering.store import quarantine, writing
+from metering.store import quarantine, receipts, writing
 from metering.store.quarantine import Kept
 from metering.tasks.intake import LedgerTask, keeping_folder, settings
 
@@ -57,7 +56,7 @@ def record(batch: str, sifter: Sifter) -> Sifted:
     """One attempt to store a batch. Raises `StoreAway` when the database takes nothing now; nothing is stored then."""
     now = datetime.now(UTC)
     try:
-        disabled = frozenset(Node.objects.filter(enabled=False).values_list("publisher", flat=True))
+        disabled = receipts.disabled()
         try:
             sifted = sifter.sift(messages.read(batch), now, disabled)
         except MalformedBatch as exc:

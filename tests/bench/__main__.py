@@ -86,7 +86,7 @@ def _measure(postgres: Postgres, folder: Path, batches: int, rounds: int) -> dic
     from tests.bench import ledger
 
     call_command("migrate", verbosity=0)
-    return ledger.measure(batches, rounds)
+    return ledger.measure(batches, rounds, folder)
 
 
 # Ledger is last: it sets this process up as a storage worker.
