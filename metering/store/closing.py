@@ -7,7 +7,7 @@ added and the two are swapped. Any step may be the last one: what is left half d
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -20,6 +20,8 @@ from metering.store import partitions, watermarks
 from metering.store.copying import COLUMNS
 
 SETTLED = timedelta(days=1)  # how long after its end a day is closed: most late samples are in by then
+FEW = 1_000  # rows that the swap may add while writers wait
+MOST_ROUNDS = 10  # of adding what came during the last one; writers that outrun them all wait longer, once
 GREW = 0.1  # a closed day is closed again when late samples make it larger by this share
 
 _KEY = "series_id, ts, message_id"
@@ -76,6 +78,11 @@ def close(day: date) -> int | None:
         return None
     _index_what_comes(plan)
     copy, rows = _copy(plan)
+    for _ in range(MOST_ROUNDS):
+        plan, late = _catch_up(plan)
+        rows += late
+        if late < FEW:
+            break
     with connection.cursor() as cursor:
         cursor.execute(f"VACUUM (FREEZE, ANALYZE) {plan.copy}")  # no later reader needs to look at who wrote a row
     rows += partitions.change(lambda cursor: _swap(cursor, plan, copy, rows))
@@ -120,11 +127,25 @@ def _copy(plan: _Plan) -> tuple[int, int]:
         return int(cursor.fetchone()[0]), rows
 
 
+def _catch_up(plan: _Plan) -> tuple[_Plan, int]:
+    """Add what came since the cut, up to a new one, so that little is left to the swap; how many rows that were."""
+    with watermarks.exclusive() as cursor:
+        cut = watermarks.cut(cursor)
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")  # the index of what came, whatever the planner knows of it
+        cursor.execute(
+            f"INSERT INTO {plan.copy} ({COLUMNS}) SELECT {COLUMNS} FROM {plan.open} "
+            f"WHERE recorded_at >= %s AND recorded_at < %s ORDER BY {_KEY}",
+            [plan.cut, cut],
+        )
+        return replace(plan, cut=cut), int(cursor.rowcount)
+
+
 def _swap(cursor: Any, plan: _Plan, copy: int, rows: int) -> int:
     """Put the copy, with what came since, in the partition's place; how many rows that were. Nobody writes now."""
     if _partition(cursor, plan.open) != plan.oid or _oid(cursor, plan.copy) != copy or not _oid(cursor, plan.delta):
         raise Overtaken(f"the samples of {plan.day} were closed or dropped by somebody else meanwhile")
-    cursor.execute("SET LOCAL enable_seqscan = off")  # the index of what came, whatever the planner knows of it
+    cursor.execute("SET LOCAL enable_seqscan = off")
     cursor.execute(
         f"INSERT INTO {plan.copy} ({COLUMNS}) SELECT {COLUMNS} FROM {plan.open} WHERE recorded_at >= %s", [plan.cut]
     )

@@ -45,18 +45,19 @@ def bounds(day: date) -> tuple[datetime, datetime]:
     return start, start + timedelta(days=1)
 
 
-def ensure(days: Iterable[date]) -> None:
+def ensure(days: Iterable[date], *, expired: bool = False) -> None:
     """Make the partitions of these days (UTC) where they are missing; safe to call from any number of workers.
 
     Outside the writer's transaction: two writers that make one inside theirs deadlock. A table is made alone
-    first and then attached, which locks the parent for that moment only. Days that have expired get none.
+    first and then attached, which locks the parent for that moment only. Days that have expired get one only when
+    that is asked for.
     """
     missing = set(days) - _known
     if not missing:
         return
     with connection.cursor() as cursor:
         first = watermarks.marks(cursor).raw_from.date()
-    for day in sorted(day for day in missing if day >= first):
+    for day in sorted(day for day in missing if expired or day >= first):
         for parent in PARTITIONED:
             _make(parent, day)
         _known.add(day)

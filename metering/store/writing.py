@@ -28,17 +28,18 @@ class Outcome:
     refused: int
 
 
-def record(sifted: Sifted, now: datetime) -> Outcome:
+def record(sifted: Sifted, now: datetime, *, restoring: bool = False) -> Outcome:
     """Store every genuine message once, in one transaction with the refused ones and the batch's receipt.
 
     Safe to run again. Samples that have expired go over to the refused. Raises Django's database errors; nothing
     is stored then.
     """
-    partitions.ensure({moment.date() for moment in _moments(sifted.genuine)})
+    partitions.ensure({moment.date() for moment in _moments(sifted.genuine)}, expired=restoring)
     ids = keys.resolve(sifted.genuine)
     with transaction.atomic(), connection.cursor() as cursor:
         marks = watermarks.writing(cursor)
-        _refuse_expired(sifted, marks)
+        if not restoring:
+            _refuse_expired(sifted, marks)
         genuine = sifted.genuine
         stored = _insert(cursor, genuine, ids, marks.recorded_at)
         _keep_late(cursor, genuine, ids, marks)
@@ -69,7 +70,7 @@ def _refuse_expired(sifted: Sifted, marks: watermarks.Watermarks) -> None:
 def _keep_late(cursor: Cursor, genuine: Sequence[Genuine], ids: keys.Ids, marks: watermarks.Watermarks) -> None:
     """Have the hours rolled up again that were closed before these samples came."""
     if any(moment < marks.closing for moment in _moments(genuine)):
-        late = [item for item in genuine if item.ts < marks.closing]
+        late = [item for item in genuine if marks.raw_from <= item.ts < marks.closing]
         watermarks.keep_late(cursor, {(ids.series[item.series.digest], _hour(item.ts)) for item in late})
 
 

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from django.db import connection
 from metering import messages
 from metering.errors import ArchiveFailed
 from metering.models import LedgerDay, Sample, SampleOriginal
-from metering.store import archive, closing, keys, partitions, retention, watermarks
+from metering.store import archive, closing, keys, leases, partitions, retention, watermarks
 from metering.topology import SAMPLES
 from tests.factories import KEYS, NOON, at, reading
 from tests.metering.storing import batch, faults, foreign, record, whole
@@ -392,3 +393,71 @@ def test_a_broker_that_is_away_ends_a_replay_and_says_where_it_was(tmp_path: Pat
 
     with pytest.raises(CommandError, match=r"the broker did not take a batch.* 0 samples were sent"):
         run("replay_samples", path, "--url", "amqp://guest:guest@127.0.0.1:1//")
+
+
+# restore_samples
+
+
+def drop_days_before(moment: Any, folder: Path) -> None:
+    with watermarks.exclusive() as cursor:
+        watermarks.advance(cursor, rolled=moment, closing=moment)
+        cursor.execute("TRUNCATE late")
+    retention.expire(
+        retention.Expiry(moment, [day for day in partitions.days() if day.day < moment.date()]), folder, KEYS
+    )
+
+
+def midnight(day: int) -> Any:
+    return at().replace(day=day, hour=0)
+
+
+def test_days_that_were_dropped_here_are_loaded_back_as_the_same_rows(tmp_path: Path) -> None:
+    store_some()
+    record(batch(*(reading(day, -86_400 * day, origin=f"o{day}") for day in range(1, 4))))
+    before = stored()
+    drop_days_before(midnight(24), tmp_path)
+    assert stored() == []
+
+    told = run("restore_samples", *tmp_path.glob("*.gz"))
+
+    assert told.startswith("16 stored, 0 known, 0 in quarantine\n")
+    assert "METERING_RETENTION_DAYS is 30" not in told or "drops them again" in told
+    assert stored() == before
+    assert faults() == []
+    with connection.cursor() as cursor:
+        assert watermarks.marks(cursor).raw_from == midnight(20)
+        cursor.execute("SELECT count(*) FROM late")
+        assert cursor.fetchone() == (0,)  # the roll-ups hold them
+    record(batch(reading(9, -86_400, origin="late")))
+    assert Sample.objects.count() == 17
+    assert not LedgerDay.objects.filter(dropped_at__isnull=False).exists()
+
+
+def test_a_restored_day_is_not_read_before_those_after_it_are_there(tmp_path: Path) -> None:
+    record(batch(*(reading(day, -86_400 * day, origin=f"o{day}") for day in range(1, 4))))
+    drop_days_before(midnight(24), tmp_path)
+
+    with pytest.raises(CommandError, match="these dropped days must be loaded back too: 2026-11-21, 2026-11-22"):
+        run("restore_samples", tmp_path / "samples-2026-11-20.jsonl.gz")
+    with connection.cursor() as cursor:
+        assert watermarks.marks(cursor).raw_from == midnight(24)
+
+    run("restore_samples", *tmp_path.glob("*.gz"))
+    run("restore_samples", *tmp_path.glob("*.gz"))
+    assert Sample.objects.count() == 3
+
+
+def test_a_forged_line_of_an_archive_is_not_restored_but_kept_with_its_reason(tmp_path: Path) -> None:
+    record(batch(reading(1, origin="a"), reading(2, 1, origin="b")))
+    path = archive.write(DAY, tmp_path).path
+    forged = tmp_path / "forged.jsonl"
+    forged.write_bytes(gzip.decompress(path.read_bytes()).replace(b'"counter_volume":2.0', b'"counter_volume":3.0'))
+
+    assert run("restore_samples", forged).startswith("0 stored, 1 known, 1 in quarantine")
+    with pytest.raises(CommandError, match=r"damaged after line 0.*\. 0 samples were read; start it again"):
+        run("restore_samples", tmp_path / "none")
+
+
+def test_one_process_at_a_time_changes_days(tmp_path: Path) -> None:
+    with leases.held("days", timedelta(hours=1)), pytest.raises(CommandError, match="another process"):
+        run("restore_samples", tmp_path / "none")
