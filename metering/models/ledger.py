@@ -15,7 +15,7 @@ class Series(models.Model):
     its first 32 bits, which stand in the message_id of each sample, so that an id alone finds its row.
     """
 
-    id = models.BigAutoField(primary_key=True)
+    id = models.AutoField(primary_key=True)
     digest = models.BinaryField(max_length=32, unique=True)
     tag = models.BigIntegerField(db_index=True)
     source = models.TextField()
@@ -48,7 +48,7 @@ class ResourceMetadata(models.Model):
     ``document`` is null where jsonb cannot hold it.
     """
 
-    id = models.BigAutoField(primary_key=True)
+    id = models.AutoField(primary_key=True)
     digest = models.BinaryField(max_length=32, unique=True)  # SHA-256 of body
     body = models.TextField()
     document = models.JSONField(null=True)
@@ -90,6 +90,7 @@ class Resource(models.Model):
 class Signer(models.Model):
     """Whose key, and in which form, signed a sample."""
 
+    id = models.AutoField(primary_key=True)
     scheme = models.TextField()  # n1, or ceilometer with its variant
     kid = models.TextField()
     publisher = models.TextField()

@@ -74,16 +74,20 @@ def write(day: date, folder: Path) -> Archive:
 def keep(day: date, folder: Path) -> Archive:
     """The day's archive: that of before where it holds every sample, unchanged, else a new one.
 
-    Raises `ArchiveFailed`.
+    What lies there of a day that was dropped before is a restoring that was broken off: the archive that it came from
+    must not be replaced by a part of it. Raises `ArchiveFailed`.
     """
-    told = LedgerDay.objects.filter(day=day, archive_rows=_samples(day).count()).exclude(archive="").first()
-    if told is not None:
-        path = folder / told.archive
-        try:
-            if path.is_file() and _digest(path) == told.archive_digest:
-                return Archive(path, told.archive_rows or 0, told.archive_digest)
-        except OSError as exc:
-            raise ArchiveFailed(f"{path} cannot be read: {exc}") from exc
+    told, rows = LedgerDay.objects.filter(day=day).exclude(archive="").first(), _samples(day).count()
+    if told is None or told.archive_rows is None:
+        return write(day, folder)
+    known = Archive(folder / told.archive, told.archive_rows, told.archive_digest)
+    if told.dropped_at is not None and rows <= known.rows:
+        return known
+    try:
+        if rows == known.rows and known.path.is_file() and _digest(known.path) == known.digest:
+            return known
+    except OSError as exc:
+        raise ArchiveFailed(f"{known.path} cannot be read: {exc}") from exc
     return write(day, folder)
 
 

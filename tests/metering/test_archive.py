@@ -447,6 +447,25 @@ def test_a_restored_day_is_not_read_before_those_after_it_are_there(tmp_path: Pa
     assert Sample.objects.count() == 3
 
 
+def test_a_restoring_that_was_broken_off_is_dropped_again_and_leaves_the_archive_whole(tmp_path: Path) -> None:
+    store_some()
+    before = stored()
+    drop_days_before(midnight(24), tmp_path)
+    whole_file = (tmp_path / NAME).read_bytes()
+    some = tmp_path / "some.jsonl"
+    some.write_bytes(b"\n".join(gzip.decompress(whole_file).split(b"\n")[:3]))
+    with pytest.raises(CommandError, match="must be loaded back too: 2026-11-23"):
+        run("restore_samples", some)
+    assert Sample.objects.count() == 3
+
+    drop_days_before(midnight(24), tmp_path)
+
+    assert Sample.objects.count() == 0
+    assert (tmp_path / NAME).read_bytes() == whole_file
+    run("restore_samples", tmp_path / NAME)
+    assert stored() == before
+
+
 def test_a_forged_line_of_an_archive_is_not_restored_but_kept_with_its_reason(tmp_path: Path) -> None:
     record(batch(reading(1, origin="a"), reading(2, 1, origin="b")))
     path = archive.write(DAY, tmp_path).path
