@@ -20,7 +20,7 @@ from metering.store import partitions, watermarks
 from metering.store.copying import COLUMNS
 
 SETTLED = timedelta(days=1)  # how long after its end a day is closed: most late samples are in by then
-FEW = 1_000  # rows that the swap may add while writers wait
+FEW = 3_000  # rows that the swap may add while writers wait
 MOST_ROUNDS = 10  # of adding what came during the last one; writers that outrun them all wait longer, once
 GREW = 0.1  # a closed day is closed again when late samples make it larger by this share
 
@@ -78,13 +78,13 @@ def close(day: date) -> int | None:
         return None
     _index_what_comes(plan)
     copy, rows = _copy(plan)
+    with connection.cursor() as cursor:
+        cursor.execute(f"VACUUM (FREEZE, ANALYZE) {plan.copy}")  # no later reader needs to look at who wrote a row
     for _ in range(MOST_ROUNDS):
         plan, late = _catch_up(plan)
         rows += late
         if late < FEW:
             break
-    with connection.cursor() as cursor:
-        cursor.execute(f"VACUUM (FREEZE, ANALYZE) {plan.copy}")  # no later reader needs to look at who wrote a row
     rows += partitions.change(lambda cursor: _swap(cursor, plan, copy, rows))
     _drop([plan.replaced])
     return rows
@@ -122,6 +122,9 @@ def _copy(plan: _Plan) -> tuple[int, int]:
         )
         rows = int(cursor.rowcount)
         cursor.execute(f"ALTER TABLE {plan.copy} ADD PRIMARY KEY ({_KEY}) WITH (fillfactor = 100)")
+        cursor.execute(_OTHER_INDEXES)
+        for (definition,) in cursor.fetchall():  # else the swap would make them, and keep everybody waiting
+            cursor.execute(f"CREATE INDEX ON {plan.copy} USING {definition.partition(' USING ')[2]}")
         cursor.execute(f"ALTER TABLE {plan.copy} ADD CONSTRAINT of_its_day CHECK (ts >= %s AND ts < %s)", [start, end])
         cursor.execute("SELECT to_regclass(%s)::oid::bigint", [plan.copy])
         return int(cursor.fetchone()[0]), rows

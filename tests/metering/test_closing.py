@@ -55,9 +55,9 @@ def tables() -> set[str]:
     return {name for (name,) in found}
 
 
-def indexes() -> list[str]:
-    """What the partition's indexes are made of, however full they are."""
-    found = rows("SELECT indexdef FROM pg_indexes WHERE tablename = %s", TABLE)
+def indexes(table: str = TABLE) -> list[str]:
+    """What a table's indexes are made of, however full they are."""
+    found = rows("SELECT indexdef FROM pg_indexes WHERE tablename = %s", table)
     return sorted(definition.partition(" USING ")[2].partition(" WITH ")[0] for (definition,) in found)
 
 
@@ -305,6 +305,16 @@ def test_a_change_that_is_kept_waiting_gives_up() -> None:
 
     with a_reader_that_stays(), pytest.raises(OperationalError, match="lock timeout"):
         partitions.change(work, patience=0.3)
+
+
+def test_the_copy_has_every_index_before_it_is_swapped_for_writers_wait_then() -> None:
+    record(poll(1))
+    plan = closing._begin(DAY)
+    assert plan is not None
+
+    closing._copy(plan)
+
+    assert indexes(plan.copy) == indexes(TABLE) == indexes("sample")
 
 
 def test_a_partition_that_went_meanwhile_is_not_brought_back() -> None:
