@@ -106,6 +106,7 @@ _SLOW = {
     "libvirt_lab": {"libvirt_lab"},
     "cloud_lab": {"cloud_lab"},
 }
+_LABS = ("cloud_lab", "libvirt_lab")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -118,13 +119,26 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     return (yield)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where tests are shared between processes, one of them has a lab to itself, and no file is torn apart."""
+    for item in items:
+        needed = (service for service in _LABS if _SLOW[service] & _fixtures(item))
+        item.add_marker(pytest.mark.xdist_group(next(needed, item.nodeid.partition("::")[0])))
+
+
+def _fixtures(item: pytest.Item) -> set[str]:
+    return set(getattr(item, "fixturenames", ()))
+
+
 @pytest.hookimpl
 def pytest_collection_finish(session: pytest.Session) -> None:
     if session.config.option.collectonly:
         return
-    wanted = {name for item in session.items for name in getattr(item, "fixturenames", ())}
+    shared = hasattr(session.config, "workerinput")  # with another process, which may be the one that needs a lab
+    wanted = {name for item in session.items for name in _fixtures(item)}
     for service, fixtures in _SLOW.items():
-        if wanted & fixtures:
+        if wanted & fixtures and not (shared and service in _LABS):
             with contextlib.suppress(DaemonError):  # the test that wants it will say why it does not start
                 getattr(session.config.stash[STAGE], service)
 

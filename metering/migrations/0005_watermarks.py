@@ -8,7 +8,7 @@ CREATE_LATE = "CREATE TABLE late (series_id bigint NOT NULL, hour timestamptz NO
 
 
 class Migration(migrations.Migration):
-    dependencies = [("metering", "0003_node_skew")]
+    dependencies = [("metering", "0004_events")]
 
     operations = [
         migrations.CreateModel(

@@ -3,6 +3,7 @@
 from metering.models.access import Caller, Token
 from metering.models.days import LedgerDay
 from metering.models.digests import Digest
+from metering.models.events import Event, EventTrait, EventType
 from metering.models.leases import Lease
 from metering.models.ledger import (
     ForeignId,
@@ -22,6 +23,9 @@ from metering.models.watermarks import Late, RollupState
 __all__ = [
     "Caller",
     "Digest",
+    "Event",
+    "EventTrait",
+    "EventType",
     "ForeignId",
     "Late",
     "Lease",

@@ -20,8 +20,8 @@ from metering.memory import Memory
 from metering.sifting.genuine import Series, SeriesKey
 from metering.signing import MOST_METADATA, Keyring, canonical_metadata, metadata_digest
 
-# A generation's characters. A million series of usual length fit into the first, at some 700 bytes of memory each.
-SERIES_REMEMBERED = 200_000_000
+# Bytes of a generation: a million series of usual length, measured with 540 bytes each and `store.keys` included.
+SERIES_REMEMBERED = 600_000_000
 METADATA_REMEMBERED = 64_000_000
 LONGEST_REMEMBERED = 4_096  # characters of a metadata: longer ones are rare, and read anew each time
 
@@ -51,7 +51,7 @@ class Judge:
 
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
-        self.known_series: Memory[SeriesKey, Series] = Memory(SERIES_REMEMBERED, _characters)
+        self.known_series: Memory[SeriesKey, Series] = Memory(SERIES_REMEMBERED, _bytes)
         self.known_metadata: Memory[str, Metadata] = Memory(METADATA_REMEMBERED, len)
 
     def series(self, key: SeriesKey) -> Series:
@@ -107,8 +107,9 @@ class Judge:
             raise NotAllowed(f"a compute host may not send {meter}")
 
 
-def _characters(key: SeriesKey) -> int:
-    return sum(map(len, filter(None, key)))
+def _bytes(key: SeriesKey) -> int:
+    """What a series takes in memory: its texts are there as fields and as JSON."""
+    return 300 + 2 * sum(map(len, filter(None, key)))
 
 
 def _series(key: SeriesKey) -> Series:

@@ -20,7 +20,7 @@ class Sifter:
 
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
-        self._judge = Judge(rules)
+        self.judge = Judge(rules)
 
     def sift(self, batch: messages.Batch, now: datetime, disabled: frozenset[str] = frozenset()) -> Sifted:
         """Judge every message by its own signature; one bad message costs only itself."""
@@ -38,13 +38,13 @@ class Sifter:
         self._sift_rows(batch, now, disabled, sifted)
         for text in batch.whole:
             try:
-                sifted.genuine.append(judge_whole(self._judge, text, now, disabled))
+                sifted.genuine.append(judge_whole(self.judge, text, now, disabled))
             except MeteringError as exc:
                 sifted.refused.append(Refused(text if isinstance(text, str) else json.dumps(text), str(exc), ""))
         return sifted
 
     def _sift_rows(self, batch: messages.Batch, now: datetime, disabled: frozenset[str], sifted: Sifted) -> None:
-        judge = RowJudge(self._judge, batch, now, disabled)
+        judge = RowJudge(self.judge, batch, now, disabled)
         genuine = judge_together(judge)
         if genuine is not None:
             sifted.genuine += genuine

@@ -10,9 +10,12 @@ from typing import Any, Generic, TypeVar
 
 from django.db import connection
 
+from metering.event_sifting import GenuineEvent
 from metering.memory import Memory
 from metering.sifting import LONGEST_REMEMBERED, Genuine, Series, SignerKey
 from metering.store.printable import printable
+
+EventTraitKey = tuple[int, str, str]  # event type, name, type
 
 Key = TypeVar("Key", bound=Hashable)
 Item = TypeVar("Item")
@@ -30,6 +33,14 @@ class Ids:
     signers: Mapping[SignerKey, int]
 
 
+@dataclass(frozen=True, slots=True)
+class EventIds:
+    """Where the rows that a batch's events refer to lie."""
+
+    event_types: Mapping[str, int]
+    signers: Mapping[SignerKey, int]
+
+
 class _Known(Generic[Key, Item]):
     """Ids known to be committed."""
 
@@ -42,7 +53,7 @@ class _Known(Generic[Key, Item]):
         if len(ids) == len(wanted):
             return ids
         missing = []
-        for key in wanted.keys() - ids.keys():
+        for key in [key for key in wanted if key not in ids]:
             id_ = self._memory.get(key)
             if id_ is None:
                 missing.append(key)
@@ -77,11 +88,21 @@ def resolve(genuine: Sequence[Genuine]) -> Ids:
     )
 
 
+def resolve_events(genuine: Sequence[GenuineEvent]) -> EventIds:
+    """The same for events. Which traits the events of a type have is noted on the way."""
+    types = _event_types.ids({item.event_type: item.event_type for item in genuine})
+    traits = {(types[item.event_type], trait.name, str(trait.type)) for item in genuine for trait in item.traits}
+    _event_traits.ids({key: key for key in traits})
+    return EventIds(types, _signers.ids({item.signer: item.signer for item in genuine}))
+
+
 def forget() -> None:
     """Forget every id: another database may be behind the connection."""
     _series.forget()
     _metadata.forget()
     _signers.forget()
+    _event_types.forget()
+    _event_traits.forget()
 
 
 def _find_series(series: Sequence[Series]) -> list[int]:
@@ -108,6 +129,32 @@ def _find_signers(keys: Sequence[SignerKey]) -> list[int]:
             cursor.execute("SELECT id FROM signer WHERE scheme = %s AND kid = %s AND publisher = %s", key)
             found[key] = cursor.fetchone()[0]
     return [found[key] for key in keys]
+
+
+def _find_event_types(names: Sequence[str]) -> list[int]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO event_type (name) SELECT unnest(%s::text[]) ON CONFLICT DO NOTHING", [sorted(names)]
+        )
+        cursor.execute("SELECT name, id FROM event_type WHERE name = ANY(%s)", [list(names)])
+        ids = dict(cursor.fetchall())
+    return [ids[name] for name in names]
+
+
+def _find_event_traits(keys: Sequence[EventTraitKey]) -> list[int]:
+    columns = [list(column) for column in zip(*sorted(keys), strict=True)]
+    unnested = "unnest(%s::bigint[], %s::text[], %s::text[]) AS wanted (event_type_id, name, type)"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO event_trait (event_type_id, name, type) SELECT * FROM {unnested} ON CONFLICT DO NOTHING",
+            columns,
+        )
+        cursor.execute(
+            f"SELECT event_type_id, name, type, id FROM event_trait JOIN {unnested} USING (event_type_id, name, type)",
+            columns,
+        )
+        ids = {row[:3]: row[3] for row in cursor.fetchall()}
+    return [ids[key] for key in keys]
 
 
 def _ids_by_digest(
@@ -147,3 +194,5 @@ def _document(body: str) -> str | None:
 _series: _Known[bytes, Series] = _Known(Memory(SERIES_REMEMBERED), _find_series)
 _metadata: _Known[str, str] = _Known(Memory(METADATA_REMEMBERED, len), _find_metadata)
 _signers: _Known[SignerKey, SignerKey] = _Known(Memory(20_000), _find_signers)
+_event_types: _Known[str, str] = _Known(Memory(20_000), _find_event_types)
+_event_traits: _Known[EventTraitKey, EventTraitKey] = _Known(Memory(200_000), _find_event_traits)

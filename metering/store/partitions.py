@@ -1,9 +1,9 @@
-"""A partition a day for ``sample`` and ``sample_original``."""
+"""A partition a day for ``sample``, ``sample_original`` and ``event``."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeVar
@@ -13,13 +13,17 @@ from psycopg2.errors import LockNotAvailable
 
 from metering.store import watermarks
 
-PARTITIONED = ("sample", "sample_original")
+SAMPLES = ("sample", "sample_original")
+EVENTS = ("event",)
+PARTITIONED = (*SAMPLES, *EVENTS)
+# What is unique within a day and not beyond, which no constraint of the whole table can say.
+_ONCE_A_DAY = {"event": "message_id"}
 AHEAD = timedelta(days=3)  # made before their first sample comes, so that no writer waits for one at midnight
 
 _LOCK_TIMEOUT = "100ms"  # whoever reads waits behind a change of partitions that waits
 _PAUSE = 0.05  # seconds between two attempts, in which the others get on
 
-_known: set[date] = set()  # days whose partitions this process has seen
+_known: set[tuple[str, date]] = set()  # what this process has seen
 
 Result = TypeVar("Result")
 
@@ -45,28 +49,28 @@ def bounds(day: date) -> tuple[datetime, datetime]:
     return start, start + timedelta(days=1)
 
 
-def ensure(days: Iterable[date], *, expired: bool = False) -> None:
+def ensure(days: Iterable[date], parents: Sequence[str] = SAMPLES, *, expired: bool = False) -> None:
     """Make the partitions of these days (UTC) where they are missing; safe to call from any number of workers.
 
     Outside the writer's transaction: two writers that make one inside theirs deadlock. A table is made alone
     first and then attached, which locks the parent for that moment only. Days that have expired get one only when
     that is asked for.
     """
-    missing = set(days) - _known
+    missing = {(parent, day) for day in set(days) for parent in parents} - _known
     if not missing:
         return
     with connection.cursor() as cursor:
         first = watermarks.marks(cursor).raw_from.date()
-    for day in sorted(day for day in missing if expired or day >= first):
-        for parent in PARTITIONED:
+    for parent, day in sorted(missing):
+        if expired or day >= first or parent not in SAMPLES:
             _make(parent, day)
-        _known.add(day)
+            _known.add((parent, day))
 
 
 def ahead(now: datetime) -> None:
     """Make today's partitions and those of the next days."""
     today = now.astimezone(UTC).date()
-    ensure(today + timedelta(days=number) for number in range(AHEAD.days + 1))
+    ensure((today + timedelta(days=number) for number in range(AHEAD.days + 1)), PARTITIONED)
 
 
 def forget() -> None:
@@ -83,6 +87,8 @@ def _make(parent: str, day: date) -> None:
         found = cursor.fetchone()
         if found is None:
             cursor.execute(f"CREATE TABLE {table} (LIKE {parent} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)")
+            if column := _ONCE_A_DAY.get(parent):
+                cursor.execute(f"ALTER TABLE {table} ADD UNIQUE ({column})")
         if found is None or not found[0]:
             attach(cursor, parent, table, day)
 

@@ -59,6 +59,14 @@ def disabled() -> frozenset[str]:
         return frozenset(publisher for (publisher,) in cursor.fetchall())
 
 
+def seen(cursor: Any, publisher: str, now: datetime) -> None:
+    """Note that a publisher lives which sent something genuine without a header, such as events."""
+    role, _, name = publisher.partition("/")
+    told = {"publisher": publisher, "role": role, "name": name, "now": now, "errors": "{}", "dropped": "{}"}
+    nothing = dict.fromkeys(("read_at", "guests", "skew", "skew_at"))
+    cursor.execute(_NODE, told | nothing | {"polled": False})
+
+
 def record(cursor: Any, header: Header, now: datetime) -> None:
     """Count a genuine batch: its publisher is alive and, if it belongs to a poll, a part of that was received."""
     role, _, name = header.publisher.partition("/")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from django.db import transaction
@@ -120,9 +121,12 @@ def _touch(
         told = _told.get(key)
         if told is None or told.about != about[key] or told.first_sample > first[key]:
             return False
-        rows.append((told.id, told.revision, latest[key].ts.isoformat()))
+        rows.append((told.id, told.revision, _text(latest[key].ts)))
     cursor.execute(_TOUCH, [_array(column) for column in zip(*rows, strict=True)])
     return bool(cursor.rowcount == len(order))
+
+
+_text = lru_cache(maxsize=64)(datetime.isoformat)  # the resources of a poll share its time
 
 
 def _array(values: Iterable[object]) -> str:

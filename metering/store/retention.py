@@ -125,8 +125,9 @@ def drop(day: Day, keyring: Keyring) -> None:
         digests.dropped(day.day, keyring)
         for table in day.tables.values():
             cursor.execute(f"DROP TABLE {table}")
-        told = {"closed_at": None, "dropped_at": Now(), "dropped_rows": day.rows.get("sample", 0)}
-        LedgerDay.objects.update_or_create(day=day.day, defaults=told | {"dropped_bytes": day.bytes})
+        if "sample" in day.tables:
+            told = {"closed_at": None, "dropped_at": Now(), "dropped_rows": day.rows["sample"]}
+            LedgerDay.objects.update_or_create(day=day.day, defaults=told | {"dropped_bytes": day.bytes})
 
     partitions.change(work)
 
