@@ -59,6 +59,8 @@ class Environment:
     broker_url: str | None
     cache_url: str | None
     database_url: str | None
+    replica_urls: tuple[str, ...]  # of the database, for the API to read from
+    replica_lag_seconds: int  # a replica further behind is not asked
     notification_urls: tuple[str, ...]
     secrets: Mapping[str, bytes]  # kid -> master secret; the first signs, all verify
     node_key: NodeKey | None
@@ -232,6 +234,8 @@ def load(environ: Mapping[str, str]) -> Environment:
         broker_url=read.url("METERING_BROKER_URL", BROKERS),
         cache_url=read.url("METERING_CACHE_URL", CACHES),
         database_url=read.url("DATABASE_URL", DATABASES),
+        replica_urls=read.names("METERING_REPLICA_URLS"),
+        replica_lag_seconds=read.number("METERING_REPLICA_LAG_SECONDS", 120, 1, 86_400),
         notification_urls=read.names("METERING_NOTIFICATION_URLS"),
         secrets=_secrets(read.names("METERING_SECRETS")),
         node_key=_node_key(read.text("METERING_NODE_KEY")),
@@ -269,6 +273,8 @@ def load(environ: Mapping[str, str]) -> Environment:
     )
     for url in settings.notification_urls:
         _check_url("METERING_NOTIFICATION_URLS", url, BROKERS)
+    for url in settings.replica_urls:
+        _check_url("METERING_REPLICA_URLS", url, DATABASES)
     _require(settings, {"METERING_BROKER_URL": settings.broker_url}, ROLES)
     _require(settings, {"DATABASE_URL": settings.database_url}, WITH_DATABASE)
     _require(settings, {"METERING_SECRETS": settings.secrets}, WITH_SECRETS)

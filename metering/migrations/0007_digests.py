@@ -1,5 +1,6 @@
-"""Digests of each day's samples, and an index that finds what was recorded since the last one."""
+"""Digests of each day's samples, an index that finds what was recorded since the last one, and one of metadata."""
 
+import django.contrib.postgres.indexes
 from django.db import migrations, models
 
 # Rows of a day mostly lie in the order in which they were recorded, and late ones at its end: the index is a few pages.
@@ -41,4 +42,10 @@ class Migration(migrations.Migration):
         ),
         migrations.RunSQL(KEEP_DIGESTS, "DROP FUNCTION keep_digests CASCADE"),
         migrations.RunSQL(CREATE_INDEX, "DROP INDEX sample_recorded"),
+        migrations.AddIndex(
+            model_name="resourcemetadata",
+            index=django.contrib.postgres.indexes.GinIndex(
+                fields=["document"], name="metadata_by_document", opclasses=["jsonb_path_ops"]
+            ),
+        ),
     ]

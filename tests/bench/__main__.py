@@ -83,10 +83,11 @@ def _measure(postgres: Postgres, folder: Path, batches: int, rounds: int) -> dic
     django.setup()
     from django.core.management import call_command
 
-    from tests.bench import ledger, ledger_days
+    from tests.bench import ledger, ledger_days, ledger_verification
 
     call_command("migrate", verbosity=0)
-    return ledger.measure(batches, rounds, folder) | ledger_days.measure(20 * batches, rounds)
+    figures = ledger.measure(batches, rounds, folder) | ledger_verification.measure(2 * batches, rounds)
+    return figures | ledger_days.measure(20 * batches, rounds)
 
 
 # Ledger is last: it sets this process up as a storage worker.

@@ -52,12 +52,12 @@ def measure(batches: int, rounds: int, folder: Path) -> dict[str, float]:
     with Writers(2, folder) as writers:
         for number in range(rounds + 1):  # the first one warms up, and is not counted
             texts = [polls.batch(start, number * batches + minute) for minute in range(batches)]
-            _empty()
-            stored.append(_cost(texts, record_samples))
-            verified.append(_cost(texts, lambda text: sifter().sift(messages.read(text), datetime.now(UTC))).worker)
+            empty()
+            stored.append(cost(texts, record_samples))
+            verified.append(cost(texts, lambda text: sifter().sift(messages.read(text), datetime.now(UTC))).worker)
             chunks = _chunks()
-            _empty()
-            copied.append(_cost(chunks, _copy))
+            empty()
+            copied.append(cost(chunks, _copy))
             signed.append(_hmac(lambda texts: [hmac.digest(bytes(32), text, "sha256") for text in texts]))
             signed_by_us.append(_hmac(polls.signer(0).digests))
             scaled.append(_scaling(writers, texts))
@@ -87,9 +87,9 @@ def _figures(stored: Sequence[Cost], copied: Sequence[Cost], signed: Sequence[fl
     }
 
 
-def _cost(things: Sequence[object], work: Callable[..., object]) -> Cost:
-    """What it takes to do it with each: batches, or rows of as many samples."""
-    samples = len(things) * polls.SAMPLES
+def cost(things: Sequence[object], work: Callable[..., object], samples: int | None = None) -> Cost:
+    """What it takes to do it with each: batches, or rows of as many samples, or what has so many samples in all."""
+    samples = len(things) * polls.SAMPLES if samples is None else samples
     backend, worker, wall = _backend_seconds(), time.process_time(), time.perf_counter()
     for thing in things:
         work(thing)
@@ -138,16 +138,16 @@ def _hmac(digests: Callable[[list[bytes]], object]) -> float:
 
 def _scaling(writers: Writers, texts: Sequence[str]) -> float:
     """How many times as many samples two workers store in a second as one does."""
-    _empty()
+    empty()
     one = writers.store([texts])
-    _empty()
+    empty()
     two = writers.store([texts[::2], texts[1::2]])
     return one / two
 
 
 def _open_bytes(start: datetime, batches: int) -> float:
     """Bytes of table and index a sample, as the writer leaves them."""
-    _empty()
+    empty()
     for minute in range(batches):
         record_samples(polls.batch(start, minute))
     with connection.cursor() as cursor:
@@ -157,7 +157,7 @@ def _open_bytes(start: datetime, batches: int) -> float:
         return float(cursor.fetchone()[0])
 
 
-def _empty() -> None:
+def empty() -> None:
     with connection.cursor() as cursor:
         cursor.execute("TRUNCATE sample")
         cursor.execute("CHECKPOINT")

@@ -164,7 +164,7 @@ def test_a_partition_that_was_left_half_made_is_attached() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT inhparent::regclass::text FROM pg_inherits WHERE inhrelid = 'sample_20320101'::regclass")
         assert cursor.fetchall() == [("sample",)]
-        cursor.execute("SELECT indisprimary FROM pg_index WHERE indrelid = 'sample_20320101'::regclass")
+        cursor.execute("SELECT indisprimary FROM pg_index WHERE indisunique AND indrelid = 'sample_20320101'::regclass")
         assert cursor.fetchall() == [(True,)]
 
 
