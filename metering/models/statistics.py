@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from math import isinf
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from django.db.models.fields.json import KeyTextTransform, KeyTransform
 
 from metering.models.figures import Figure
 from metering.models.parts import Cut, Parts, split
-from metering.models.questions import Question, Window, metadata_condition
+from metering.models.questions import Question, Window
 from metering.models.statement import Compiled, Statement
 
 if TYPE_CHECKING:
@@ -95,11 +95,7 @@ def _samples(question: Question, parts: Parts, keys: dict[str, str]) -> Iterator
 
     told = {alias: _told(_metadata_key(name) or "") for name, alias in keys.items()}
     for window in parts.samples:
-        samples = Sample.objects.within(window)
-        if question.metadata:
-            samples = samples.filter(metadata_condition(question.metadata, "metadata__document"))
-        if question.message_id is not None:
-            samples = samples.with_message_id(question.message_id)
+        samples = Sample.objects.matching(replace(question, equal={}, window=window))
         yield _compiled(samples.annotate(**told).values_list("series_id", "ts", "message_id", "volume", *told))
 
 
