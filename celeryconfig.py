@@ -115,4 +115,5 @@ beat_schedule: dict[str, dict[str, Any]] = {
 } | {
     "drain the dead letters": {"task": "metering.drain_dead", "schedule": Aligned(30)},
     "roll up": {"task": "metering.roll_up", "schedule": Aligned(60)},
+    "seal the days that are over": {"task": "metering.seal_days", "schedule": Aligned(3_600)},
 }

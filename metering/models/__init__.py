@@ -1,6 +1,7 @@
 """What is stored, and every question we ask of it. Written by ``metering.store``, never by ``save()``."""
 
 from metering.models.access import Caller, Token
+from metering.models.digests import Digest
 from metering.models.leases import Lease
 from metering.models.ledger import (
     ForeignId,
@@ -19,6 +20,7 @@ from metering.models.watermarks import Late, RollupState
 
 __all__ = [
     "Caller",
+    "Digest",
     "ForeignId",
     "Late",
     "Lease",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 
-from metering.models.queries import ResourceQuerySet, SampleQuerySet, SeriesQuerySet
+from metering.models.queries import ResourceMetadataQuerySet, ResourceQuerySet, SampleQuerySet, SeriesQuerySet
 
 
 class Series(models.Model):
@@ -52,8 +53,12 @@ class ResourceMetadata(models.Model):
     body = models.TextField()
     document = models.JSONField(null=True)
 
+    objects = ResourceMetadataQuerySet.as_manager()
+
     class Meta:
         db_table = "resource_metadata"
+        # Serves metadata.* of a query, typed: what a document contains at a path.
+        indexes = (GinIndex(fields=["document"], opclasses=["jsonb_path_ops"], name="metadata_by_document"),)
 
     def __str__(self) -> str:
         return self.body[:80]

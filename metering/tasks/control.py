@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from metering import sources
 from metering.celery import app
 from metering.dispatching import Orders, dispatch_slot
-from metering.store import dead_letters, quarantine, rollups
+from metering.signing import Keyring
+from metering.store import dead_letters, digests, leases, quarantine, rollups
 from metering.tasks.intake import LedgerTask, keeping_folder, settings
 
 log = logging.getLogger(__name__)
@@ -42,3 +43,16 @@ def drain_dead() -> None:
 def roll_up() -> None:
     """Roll up the hours that ended since the last time, and what came late."""
     rollups.roll_up(datetime.now(UTC))
+
+
+MOST_SEALED = 100_000_000  # samples of a day: to read more would take longer than a task may
+
+
+@app.task(name="metering.seal_days", base=LedgerTask, Request="metering.tasks.intake:PlainRequest")
+def seal_days() -> None:
+    """Digest what was recorded of days that are over. Safe to run again: a generation is made once."""
+    with leases.held("seal days", timedelta(minutes=15)) as lease:
+        if lease is not None:
+            for made in digests.seal(Keyring(settings().secrets), MOST_SEALED):
+                log.info("%s: %d samples are sealed", made, made.samples)
+                lease.renew()

@@ -19,9 +19,9 @@ TAGGED = ("metadata.tag", "x")
     [  # the first statement is always the token's
         ("/v2/meters", [], 2),
         ("/v2/meters", [TAGGED], 2),
-        ("/v2/meters/cpu", [RECENT, TAGGED], 3),  # the third: what the foreign sample calls itself
-        ("/v2/samples", [], 3),
-        ("/v2/samples", [("resource", "web-1")], 2),
+        ("/v2/meters/cpu", [RECENT, TAGGED], 4),  # of the last day, of all; what the foreign sample calls itself
+        ("/v2/samples", [], 4),
+        ("/v2/samples", [("resource", "web-1")], 3),
         ("/v2/resources", [TAGGED], 3),
         ("/v2/resources", [RECENT, TAGGED], 3),
         ("/v2/meters/cpu/statistics", [RECENT], 3),
