@@ -90,7 +90,7 @@ def step(kind: str, given: Any) -> None:
 
 @given(steps=st.lists(STORED | ROLLED, min_size=2, max_size=8), asked=st.sampled_from(ASKED))
 @settings(
-    max_examples=25,
+    max_examples=15,
     deadline=None,  # a database answers when it answers
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # finding the least example takes minutes
     suppress_health_check=[HealthCheck.function_scoped_fixture],  # each example starts from nothing
