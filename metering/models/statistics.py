@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from math import isinf
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import EmptyResultSet
@@ -59,7 +59,8 @@ def add_up(
             rows = _rows(statement, heeding_late=True)
     except EmptyResultSet:
         return []
-    return [_statistics(row, wanted, groups, period) for _, *row in rows if row[0] is not None]
+    span = timedelta(seconds=period)
+    return [_statistics(row[1:], wanted, groups, span) for row in rows if row[1] is not None]
 
 
 def _statement(
@@ -123,18 +124,17 @@ def _rows(statement: Statement, *, heeding_late: bool) -> list[tuple[Any, ...]]:
         return list(cursor.fetchall())
 
 
-def _statistics(row: list[Any], wanted: list[Figure], groups: list[str], period: int) -> Statistics:
-    first, last, unit, start, *values = row
-    end = start + timedelta(seconds=period) if period else last
-    figures = dict(zip(wanted, values[len(groups) :], strict=True))
-    if any(isinstance(value, float) and isinf(value) for value in figures.values()):
+def _statistics(row: Sequence[Any], wanted: list[Figure], groups: list[str], period: timedelta) -> Statistics:
+    first, last, unit, start = row[:4]
+    values = row[4:]
+    if inf in values:
         raise DataError("an hour whose samples have expired held volumes too large to be added up")
     return Statistics(
         unit=unit,
         group=dict(zip(groups, values, strict=False)),
-        figures=figures,
+        figures=dict(zip(wanted, values[len(groups) :], strict=True)),
         first=first,
         last=last,
         start=start or first,
-        end=end,
+        end=start + period if period else last,
     )
