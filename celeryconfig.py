@@ -38,7 +38,7 @@ task_publish_retry_policy = {"max_retries": 3, "interval_start": 0.2, "interval_
 include = {
     "compute": ["pollsters.compute.task", "pollsters.announce"],
     "central": ["pollsters.central.task", "pollsters.announce"],
-    "samples": ["metering.tasks.storage"],
+    "samples": ["metering.tasks.storage", "metering.tasks.events"],
     "control": ["metering.tasks.control"],
 }.get(_role or "", [])
 
@@ -66,6 +66,7 @@ def _route(exchange: Exchange, on_redis: Exchange | Queue, **more: Any) -> dict[
 
 task_routes = {
     "metering.record_samples": _route(SAMPLES_IN, SAMPLES, routing_key="samples"),
+    "metering.record_events": _route(SAMPLES_IN, SAMPLES, routing_key="samples"),
     "metering.*": _route(CONTROL, CONTROL_QUEUE, routing_key="control"),
     "pollsters.*": _route(POLL, POLL),  # dispatch gives the node's name as the key
 }

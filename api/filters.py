@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 from api.arguments import Arguments, as_text, read_boolean
 from api.errors import Fault, invalid_input, unknown_argument
 from api.permissions import check_projects
-from metering.identity import FOREIGN_IDS
+from metering.identity import stored_id
 from metering.models import Caller
 from metering.models.questions import Question, Scalar, Window
 
@@ -114,12 +113,12 @@ def read_query(arguments: Arguments, fields: Fields, caller: Caller) -> Query:
         equal=equal,
         metadata=metadata,
         window=_window(clauses),
-        message_id=None if message_id is None else read_message_id(message_id),
+        message_id=None if message_id is None else stored_id(message_id),
     )
     return Query(question, others)
 
 
-def read_clauses(arguments: Arguments) -> list[Clause]:
+def read_clauses(arguments: Arguments, known: Sequence[str] = TYPES) -> list[Clause]:
     """The clauses of the URL's four lists and of the body."""
     fields, values = arguments.all("q.field"), arguments.all("q.value")
     ops, types = arguments.all("q.op"), arguments.all("q.type")
@@ -132,10 +131,10 @@ def read_clauses(arguments: Arguments) -> list[Clause]:
         }
         for place in range(longest)
     ]
-    return [_clause(row) for row in (*rows, *arguments.clauses)]
+    return [_clause(row, known) for row in (*rows, *arguments.clauses)]
 
 
-def _clause(given: Any) -> Clause:
+def _clause(given: Any, known: Sequence[str]) -> Clause:
     if not isinstance(given, dict):
         raise invalid_input("q", given, "Each of its items must be an object")
     for name in given:
@@ -151,8 +150,8 @@ def _clause(given: Any) -> Clause:
     op, kind = texts.get("op") or "eq", texts.get("type") or None
     if op not in OPERATORS:
         raise invalid_input("op", op, f"Value should be one of: {', '.join(OPERATORS)}")
-    if kind is not None and kind not in TYPES:
-        raise Fault(f"The data type {kind} is not supported. The supported data type list is: {list(TYPES)}")
+    if kind is not None and kind not in known:
+        raise Fault(f"The data type {kind} is not supported. The supported data type list is: {list(known)}")
     return Clause(texts["field"], texts["value"], op, kind)
 
 
@@ -213,15 +212,6 @@ def _minutes(text: str) -> timedelta:
         return timedelta(minutes=int(text))
     except (ValueError, OverflowError) as exc:
         raise invalid_input("search_offset", text, f"unable to convert to int. Error: {exc}") from exc
-
-
-def read_message_id(text: str) -> uuid.UUID:
-    """What a message is stored under: its id, or the name that a foreign id got which is no UUID."""
-    try:
-        message_id = uuid.UUID(text)
-    except ValueError:
-        message_id = None
-    return message_id if str(message_id) == text and message_id else uuid.uuid5(FOREIGN_IDS, text)
 
 
 def typed(clause: Clause) -> Scalar:

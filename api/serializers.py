@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
@@ -10,7 +11,8 @@ from urllib.parse import quote
 from rest_framework import serializers
 
 from api.flattening import flatten
-from metering.models import Sample, Series
+from metering.events import Trait
+from metering.models import Event, Sample, Series
 from metering.models.seen import SeenResource
 from metering.models.statistics import Statistics
 
@@ -115,6 +117,26 @@ class ResourceSerializer(serializers.Serializer[SeenResource]):
                 {"rel": meter, "href": f"{base}/v2/meters/{quote(meter, safe='')}?{asked}"} for meter in resource.meters
             ]
         return links
+
+
+def shown_trait(trait: Trait) -> dict[str, str]:
+    """A trait, its value as text."""
+    value = trait.value
+    text = Moment().to_representation(value) if isinstance(value, datetime) else trait.text
+    return {"name": trait.name, "type": str(trait.type), "value": text}
+
+
+class EventSerializer(serializers.BaseSerializer[Event]):
+    """An event with its traits; ``raw`` is an empty object unless the notification was to be kept."""
+
+    def to_representation(self, instance: Event) -> dict[str, Any]:
+        return {
+            "message_id": instance.shown_id,
+            "event_type": instance.event_type.name,
+            "generated": Moment().to_representation(instance.generated),
+            "traits": [shown_trait(trait) for trait in instance.trait_list()],
+            "raw": json.loads(instance.raw) if instance.raw is not None else {},
+        }
 
 
 class StatisticsSerializer(serializers.BaseSerializer[Statistics]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, re_path
 from rest_framework.views import APIView
 
+from api.views.events import EventsView, EventTypesView, EventTypeTraitsView, EventTypeTraitView, EventView
 from api.views.meters import MetersView, MeterView
 from api.views.resources import ResourcesView, ResourceView
 from api.views.root import NothingHere, VersionsView
@@ -27,5 +28,10 @@ urlpatterns = [
     _v2("samples/(?P<message_id>[^/]+)", SampleView, "sample"),
     _v2("resources", ResourcesView, "resources"),
     _v2(r"resources/(?P<resource_id>(?s:.+?))", ResourceView, "resource"),
+    _v2("events", EventsView, "events"),
+    _v2("events/(?P<message_id>[^/]+)", EventView, "event"),
+    _v2("event_types", EventTypesView, "event_types"),
+    _v2("event_types/(?P<event_type>[^/]+)/traits", EventTypeTraitsView, "event_traits"),
+    _v2("event_types/(?P<event_type>[^/]+)/traits/(?P<trait>[^/]+)", EventTypeTraitView, "event_trait"),
     re_path(r"", NothingHere.as_view()),
 ]

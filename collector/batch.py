@@ -9,7 +9,10 @@ from typing import Any
 from collector.dead_letters import DeadLetter
 from collector.hearing import Heard
 from metering.counters import Counter
+from metering.event_messages import RECORD_EVENTS, pack
+from metering.events import Event
 from metering.messages import MOST_SAMPLES
+from metering.packing import pack_whole
 from metering.publish import Publisher
 
 MOST_NOTIFICATIONS = 100  # half of the prefetch: the broker fills the other half meanwhile
@@ -30,7 +33,9 @@ class Batch:
 
     messages: list[Any] = field(default_factory=list)  # kombu's, in order of arrival
     packs: list[Pack] = field(default_factory=list)
+    whole: list[str] = field(default_factory=list)  # metering messages that others signed
     letters: list[DeadLetter] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
     samples: int = 0
     since: float = 0.0  # monotonic time of its first message
 
@@ -38,11 +43,14 @@ class Batch:
         if not self.messages:
             self.since = time.monotonic()
         self.messages.append(message)
-        self.samples += len(heard.counters)
+        self.samples += len(heard.counters) + len(heard.whole)
+        self.whole += heard.whole
         if heard.counters and heard.message_id:
             pack = self._pack(heard.message_id)
             pack.message_ids.add(heard.message_id)
             pack.counters += heard.counters
+        if heard.event is not None:
+            self.events.append(heard.event)
         if letter is not None:
             self.letters.append(letter)
 
@@ -72,4 +80,16 @@ class Batch:
             for text in publisher.pack(self.packs[0].counters):
                 publisher.send(text)
             sent += len(self.packs.pop(0).counters)
+        for text in pack_whole(self.whole, signer=publisher.signer, source=publisher.source):
+            publisher.send(text)
+        sent += len(self.whole)
+        self.whole = []
+        return sent
+
+    def publish_events(self, publisher: Publisher) -> int:
+        """The same for events, none of which costs nothing; one that is sent again is the same event."""
+        sent = len(self.events)
+        for text in pack(self.events, publisher.signer):
+            publisher.send(text, RECORD_EVENTS)
+        self.events.clear()
         return sent

@@ -37,11 +37,11 @@ def queue_of(exchange: str) -> str:
     return f"nephometer.{exchange}"
 
 
-def attach(connection: Connection, exchange: str, topics: Iterable[str]) -> str | None:
+def attach(connection: Connection, exchange: str, topics: Iterable[str], queue: str | None = None) -> str | None:
     """Have our queue there and bound to the exchange; None when it is, else why not. Safe to call again."""
     if reason := find_exchange(connection, exchange):
         return reason
-    queue = queue_of(exchange)
+    queue = queue or queue_of(exchange)
     code = _ask(connection, lambda channel: _declare_queue(channel, queue))
     if code is not None:
         # Somebody made it with other arguments, or it must be made for us: then that one is ours.

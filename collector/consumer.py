@@ -53,11 +53,13 @@ class Tally:
     notifications: int = 0
     samples: int = 0
     unwanted: int = 0  # of an event type that nobody listens to
+    events: int = 0
     refused: int = 0  # malformed, or a listener failed: kept as dead letters
 
     def __str__(self) -> str:
+        events = f"{self.events} events, " if self.events else ""
         return (
-            f"{self.notifications} notifications acknowledged: {self.samples} samples sent, "
+            f"{self.notifications} notifications acknowledged: {self.samples} samples sent, {events}"
             f"{self.unwanted} of types that nobody wants, {self.refused} refused"
         )
 
@@ -184,6 +186,7 @@ class Session:
         batch = self.batch
         try:
             self.tally.samples += batch.publish(self.publisher)
+            self.tally.events += batch.publish_events(self.publisher)
             while batch.letters:
                 keep(self.publisher.app, batch.letters[0])
                 batch.letters.pop(0)

@@ -66,4 +66,5 @@ def keep(app: Celery, letter: DeadLetter) -> None:
 
 
 def _line(parts: Iterable[str]) -> str:
-    return "; ".join(parts)[:LONGEST_HEADER]
+    # What a listener raised may quote half a surrogate pair, which AMQP cannot carry.
+    return "; ".join(parts)[:LONGEST_HEADER].encode("utf-8", "replace").decode()

@@ -8,11 +8,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from collector.events.keeping import EventKeeper
 from collector.index import Index, Subscription
 from collector.notification import Notification, decode, event_type_of, parse
 from metering.bounds import check_series, check_volume
 from metering.counters import Counter
 from metering.errors import BadCounter, MalformedNotification
+from metering.events import Event
 from metering.identity import EPOCH
 from metering.signing import canonical_metadata
 
@@ -35,12 +37,14 @@ class Heard:
     message_id: str | None = None  # None: nobody wants it, or it is malformed
     counters: tuple[Counter, ...] = ()
     failures: tuple[Failure, ...] = ()
+    event: Event | None = None
+    whole: tuple[str, ...] = ()  # metering messages as they came, signed by somebody else
 
 
 def hear(body: bytes | str, exchange: str, index: Index) -> Heard:
     """Let every listener that wants this notification make its counters. Raises nothing that a body can cause."""
     try:
-        message = decode(body)
+        message = decode(body, exact=exchange in index.relayed)
     except MalformedNotification as exc:
         return malformed(exc)
     return hear_message(message, exchange, index)
@@ -52,12 +56,26 @@ def hear_message(message: Mapping[str, Any], exchange: str, index: Index) -> Hea
     try:
         event_type = event_type_of(message)
         listeners = index.find(exchange, event_type)
-        if not listeners:
+        if not listeners and index.events is None:
             return Heard(event_type)
         notification = parse(message)
     except MalformedNotification as exc:
         return malformed(exc, event_type)
-    return _ask(listeners, notification)
+    if index.events is None:
+        return _ask(listeners, notification)
+    # The queue is bound for events as well: a listener hears the priorities that it asked for.
+    heard = _ask([one for one in listeners if one.hears(notification.priority)], notification)
+    return _with_event(heard, index.events, notification)
+
+
+def _with_event(heard: Heard, keeper: EventKeeper, notification: Notification) -> Heard:
+    """The same with the notification's event or, where it cannot be one, with that as a failure."""
+    try:
+        return replace(heard, event=keeper.converter.event(notification))
+    except Exception as exc:  # an operator's paths meet anybody's payload: it costs the event only
+        log.warning("no event of %s %s", notification.event_type, notification.message_id, exc_info=True)
+        failure = Failure(f"its event could not be made: {exc}", _last_line(exc))
+        return replace(heard, failures=(*heard.failures, failure))
 
 
 def malformed(exc: Exception, event_type: str | None = None) -> Heard:
@@ -68,8 +86,12 @@ def malformed(exc: Exception, event_type: str | None = None) -> Heard:
 def _ask(listeners: Iterable[Subscription], notification: Notification) -> Heard:
     counters: list[Counter] = []
     failures: list[Failure] = []
+    whole: list[str] = []
     for subscription in listeners:
         try:
+            if subscription.relays:
+                whole += list(subscription.listener.whole(notification))
+                continue
             # All of a listener's counters or none: half of them would look like the whole.
             counters += list(_counters(subscription, notification))
         except Exception as exc:  # a listener is anybody's code: it costs itself only
@@ -78,7 +100,7 @@ def _ask(listeners: Iterable[Subscription], notification: Notification) -> Heard
                 subscription.name, notification.event_type, notification.message_id, exc_info=True,
             )  # fmt: skip
             failures.append(Failure(f"listener {subscription.name} failed", _last_line(exc)))
-    return Heard(notification.event_type, notification.message_id, tuple(counters), tuple(failures))
+    return Heard(notification.event_type, notification.message_id, tuple(counters), tuple(failures), whole=tuple(whole))
 
 
 def _counters(subscription: Subscription, notification: Notification) -> Iterator[Counter]:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from collector.notification import DEFAULT_TOPICS, Listener
+from collector.events.keeping import EventKeeper, keeper_of
+from collector.notification import DEFAULT_TOPICS, Listener, Relay
 from metering import plugins
 from metering.environment import Environment
 from metering.errors import PluginError
@@ -23,10 +24,15 @@ class Subscription:
     """A listener by its name, and what it listens to, checked."""
 
     name: str
-    listener: Listener
+    listener: Any  # a Listener, or a Relay
     exchange: str
     topics: tuple[str, ...]
     event_types: tuple[str, ...]
+    relays: bool = False  # hands on what others signed
+
+    def hears(self, priority: str) -> bool:
+        """Whether it listens to what is said with this priority."""
+        return any(topic.rpartition(".")[2] in (priority, "*", "#") for topic in self.topics)
 
     @property
     def meters(self) -> frozenset[str]:
@@ -36,13 +42,15 @@ class Subscription:
 class Index:
     """Event type to subscriptions. A type that was asked for before costs one look-up."""
 
-    def __init__(self, subscriptions: Iterable[Subscription]) -> None:
+    def __init__(self, subscriptions: Iterable[Subscription], events: EventKeeper | None = None) -> None:
+        self.events = events
         self.subscriptions, self.left_out = _without_rivals(subscriptions)
         self._exact: dict[tuple[str, str], list[Subscription]] = {}
         self._globs: dict[str, list[tuple[re.Pattern[str], Subscription]]] = {}
         for subscription in self.subscriptions:
             for event_type in subscription.event_types:
                 self._add(subscription, event_type)
+        self.relayed = frozenset(found.exchange for found in self.subscriptions if found.relays)
         self.find = lru_cache(maxsize=REMEMBERED)(self._find)
 
     @property
@@ -51,11 +59,15 @@ class Index:
         wanted: dict[str, set[str]] = {}
         for subscription in self.subscriptions:
             wanted.setdefault(subscription.exchange, set()).update(subscription.topics)
+        if self.events is not None:
+            for exchange in self.events.exchanges:
+                wanted.setdefault(exchange, set()).update(self.events.topics)
         return {exchange: tuple(sorted(topics)) for exchange, topics in sorted(wanted.items())}
 
     def exchanges(self, event_type: str) -> tuple[str, ...]:
         """The exchanges on which somebody waits for this event type."""
-        return tuple(exchange for exchange in self.topics if self.find(exchange, event_type))
+        found = tuple(exchange for exchange in self.topics if self.find(exchange, event_type))
+        return found or (("",) if self.events is not None else ())  # an event is the same from any
 
     def _add(self, subscription: Subscription, event_type: str) -> None:
         if _is_glob(event_type):
@@ -75,15 +87,15 @@ class Index:
 
 def load(settings: Environment, environ: Mapping[str, str] = os.environ) -> Index:
     """The index of the listeners that are installed and on. Raises `PluginError` for one that breaks its contract."""
-    return Index(
-        subscribe(name, listener) for name, listener in plugins.enabled(plugins.COLLECTOR, settings, environ).items()
-    )
+    listeners = plugins.enabled(plugins.COLLECTOR, settings, environ)
+    subscriptions = [subscribe(name, listener) for name, listener in listeners.items()]
+    return Index(subscriptions, keeper_of(settings.events))
 
 
 def subscribe(name: str, listener: Any) -> Subscription:
     """What a listener listens to. Raises `PluginError`, which names it, where it breaks the contract of `Listener`."""
-    if not isinstance(listener, Listener):
-        raise PluginError(f"listener {name!r} needs exchange, event_types, meters and counters()")
+    if not isinstance(listener, Listener | Relay):
+        raise PluginError(f"listener {name!r} needs exchange, event_types, meters and counters(), or whole()")
     if not isinstance(listener.exchange, str) or not listener.exchange:
         raise PluginError(f"listener {name!r}: exchange must be the name of one, not {listener.exchange!r}")
     return Subscription(
@@ -92,6 +104,7 @@ def subscribe(name: str, listener: Any) -> Subscription:
         listener.exchange,
         topics=_names(name, "topics", getattr(listener, "topics", DEFAULT_TOPICS)),
         event_types=_names(name, "event_types", listener.event_types),
+        relays=isinstance(listener, Relay),
     )
 
 

@@ -62,6 +62,7 @@ _ONLY_FOR: Mapping[str, tuple[str, ...]] = {
     "DATABASE_URL": environment.WITH_DATABASE,
     "METERING_SECRETS": environment.WITH_SECRETS,
     "METERING_CEILOMETER_SECRETS": environment.WITH_SECRETS,
+    "METERING_CEILOMETER_URL": ("samples",),
     "METERING_CACHE_URL": ("api",),
     "DJANGO_SECRET_KEY": ("api",),
     "METERING_NOTIFICATION_URLS": ("consumer",),

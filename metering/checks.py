@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from importlib.metadata import entry_points
 from typing import Any
 
 from django.core import checks
@@ -12,6 +13,8 @@ from metering import environment, plugins, sources
 from metering.environment import Environment
 from metering.plugins import Plugin
 from metering.sources import Source
+
+CHECKS = "metering.checks"  # entry points: (settings, environ) -> faults of files
 
 
 @checks.register("metering")
@@ -34,6 +37,14 @@ def plugins_and_sources_are_sound(**_: Any) -> list[checks.CheckMessage]:
     # Once for all that is asked of them: each is made, and asked whether it is enabled, when it is loaded.
     found = [plugin for name in plugins.NAMESPACES for plugin in plugins.load(name, settings, os.environ)]
     return [*_of_plugins(found), *_of_sources(settings, found)]
+
+
+@checks.register("metering")
+def files_are_sound(**_: Any) -> list[checks.CheckMessage]:
+    """What the installed packages have to say of the files that an operator gave them."""
+    settings = environment.load(os.environ)
+    found = [fault for point in entry_points(group=CHECKS) for fault in point.load()(settings, os.environ)]
+    return [checks.Warning(f"left out: {fault}", id="metering.W005") for fault in found]
 
 
 def _of_plugins(found: Sequence[Plugin]) -> Iterator[checks.CheckMessage]:

@@ -30,6 +30,8 @@ METHODS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 }
 # Those of a compute plugin that reads the host itself instead of its guests.
 NODE_WIDE: Mapping[str, tuple[str, ...]] = {"poll_node": ("node",)}
+# Those of a listener that hands on what others have metered and signed.
+RELAY: Mapping[str, tuple[str, ...]] = {"whole": ("notification",)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +63,15 @@ def faults_of_maker(made: Any) -> Iterator[str]:
 
 def faults_of_plugin(namespace: str, plugin: Any) -> Iterator[str]:
     """How a plugin breaks the contract of its namespace."""
+    relays = namespace == COLLECTOR and hasattr(plugin, "whole")
     methods = NODE_WIDE if namespace == COMPUTE and hasattr(plugin, "poll_node") else METHODS.get(namespace, {})
-    for name, arguments in methods.items():
+    for name, arguments in (RELAY if relays else methods).items():
         yield from _faults_of_method(plugin, name, arguments)
     if hasattr(plugin, "enabled"):
         yield from _faults_of_method(plugin, "enabled", ("settings",))
-    yield from _faults_of_meters(getattr(plugin, "meters", None))
+    meters = getattr(plugin, "meters", None)
+    if not (relays and meters == ()):  # what others metered may be any meter
+        yield from _faults_of_meters(meters)
     if namespace == COMPUTE:
         needs: object = getattr(plugin, "needs", frozenset())
         if not isinstance(needs, frozenset) or not all(isinstance(need, StrEnum) for need in needs):

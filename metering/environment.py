@@ -18,6 +18,7 @@ from environ.fileaware_mapping import FileAwareMapping
 
 from metering.bounds import check_text
 from metering.errors import BadSetting, MalformedMessage
+from metering.event_settings import EXCHANGES, PRIORITIES, EventSettings
 from metering.user_metadata import UserMetadata
 
 ROLES = ("compute", "central", "consumer", "samples", "control", "beat", "api")
@@ -58,11 +59,14 @@ class Environment:
     broker_url: str | None
     cache_url: str | None
     database_url: str | None
+    replica_urls: tuple[str, ...]  # of the database, for the API to read from
+    replica_lag_seconds: int  # a replica further behind is not asked
     notification_urls: tuple[str, ...]
     secrets: Mapping[str, bytes]  # kid -> master secret; the first signs, all verify
     node_key: NodeKey | None
     signature: str  # of plain messages: canonical or ceilometer
     ceilometer_secrets: tuple[str, ...]  # empty: messages signed the original's way are refused
+    ceilometer_url: str | None  # Ceilometer's broker, which is told every sample that was stored
     unowned: str | None  # for domains nova did not make: None (no project), "skip", or a project id
     report_stopped: bool  # what there is to tell of guests that are off
     user_metadata: UserMetadata
@@ -76,6 +80,7 @@ class Environment:
     pollster_definitions: tuple[str, ...]  # folders with declared pollsters
     pollster_modules: tuple[str, ...]  # Python modules that a declared pollster may sign its requests with
     pollster_commands: bool  # whether a declared pollster may run programs of its host
+    events: EventSettings
     retention_days: int  # samples older than this are refused; 0: any age
     ahead_seconds: int  # samples further in the future than this are refused
     spool_dir: Path
@@ -136,6 +141,13 @@ class _Reader:
         got = self.text(name, default)
         if got is not None and got not in choices:
             raise BadSetting(f"{name} must be one of {', '.join(choices)}, not {got!r}")
+        return got
+
+    def choices(self, name: str, choices: tuple[str, ...]) -> tuple[str, ...]:
+        got = self.names(name)
+        for item in got:
+            if item not in choices:
+                raise BadSetting(f"{name} must be a list of {', '.join(choices)}, not {item!r}")
         return got
 
     def url(self, name: str, schemes: tuple[str, ...]) -> str | None:
@@ -220,11 +232,14 @@ def load(environ: Mapping[str, str]) -> Environment:
         broker_url=read.url("METERING_BROKER_URL", BROKERS),
         cache_url=read.url("METERING_CACHE_URL", CACHES),
         database_url=read.url("DATABASE_URL", DATABASES),
+        replica_urls=read.names("METERING_REPLICA_URLS"),
+        replica_lag_seconds=read.number("METERING_REPLICA_LAG_SECONDS", 120, 1, 86_400),
         notification_urls=read.names("METERING_NOTIFICATION_URLS"),
         secrets=_secrets(read.names("METERING_SECRETS")),
         node_key=_node_key(read.text("METERING_NODE_KEY")),
         signature=read.choice("METERING_SIGNATURE", "canonical", ("canonical", "ceilometer")) or "",
         ceilometer_secrets=ceilometer_secrets,
+        ceilometer_url=read.url("METERING_CEILOMETER_URL", ("amqp", "amqps")),
         unowned=read.field("METERING_UNOWNED"),
         report_stopped=read.flag("METERING_REPORT_STOPPED"),
         user_metadata=UserMetadata(
@@ -241,6 +256,7 @@ def load(environ: Mapping[str, str]) -> Environment:
         pollster_definitions=read.names("METERING_POLLSTER_DEFINITIONS"),
         pollster_modules=read.names("METERING_POLLSTER_MODULES"),
         pollster_commands=read.flag("METERING_POLLSTER_COMMANDS"),
+        events=_events(read),
         retention_days=read.number("METERING_RETENTION_DAYS", 30, 0, 36_500),
         ahead_seconds=read.number("METERING_AHEAD_SECONDS", 600, 0, 86_400),
         spool_dir=read.path("METERING_SPOOL_DIR") or Path("/var/lib/nephometer/spool"),
@@ -253,15 +269,32 @@ def load(environ: Mapping[str, str]) -> Environment:
     )
     for url in settings.notification_urls:
         _check_url("METERING_NOTIFICATION_URLS", url, BROKERS)
+    for url in settings.replica_urls:
+        _check_url("METERING_REPLICA_URLS", url, DATABASES)
     _require(settings, {"METERING_BROKER_URL": settings.broker_url}, ROLES)
     _require(settings, {"DATABASE_URL": settings.database_url}, WITH_DATABASE)
     _require(settings, {"METERING_SECRETS": settings.secrets}, WITH_SECRETS)
     _require(settings, {"METERING_NODE_KEY": settings.node_key}, WITH_NODE_KEY)
     _require(settings, {"METERING_NOTIFICATION_URLS": settings.notification_urls}, ("consumer",))
     _require(settings, {"DJANGO_SECRET_KEY": settings.django_secret_key}, ("api",))
-    if settings.signature == "ceilometer" and not ceilometer_secrets and role == "samples":
-        raise BadSetting("METERING_SIGNATURE is 'ceilometer' and METERING_CEILOMETER_SECRETS is empty")
+    if role == "samples" and not ceilometer_secrets:
+        if settings.signature == "ceilometer":
+            raise BadSetting("METERING_SIGNATURE is 'ceilometer' and METERING_CEILOMETER_SECRETS is empty")
+        if settings.ceilometer_url:
+            raise BadSetting(
+                "METERING_CEILOMETER_URL is set and METERING_CEILOMETER_SECRETS is empty: nothing can sign"
+            )
     return settings
+
+
+def _events(read: _Reader) -> EventSettings:
+    return EventSettings(
+        kept=read.flag("METERING_EVENTS"),
+        definitions=read.names("METERING_EVENT_DEFINITIONS"),
+        exchanges=read.names("METERING_EVENT_EXCHANGES") or EXCHANGES,
+        drop_unmatched=read.flag("METERING_EVENT_DROP_UNMATCHED"),
+        store_raw=read.choices("METERING_EVENT_STORE_RAW", PRIORITIES),
+    )
 
 
 def _require(settings: Environment, named: Mapping[str, Any], roles: tuple[str, ...]) -> None:

@@ -15,6 +15,10 @@ class BadCounter(MeteringError, ValueError):
     """A plugin yielded a counter that cannot become a sample."""
 
 
+class BadEvent(MeteringError, ValueError):
+    """A notification cannot be kept as an event: a trait has no value of its type, or it is out of bounds."""
+
+
 class MalformedBatch(MeteringError):
     """A text is no metering batch: not JSON, too large, too deep, or of the wrong shape."""
 
@@ -69,6 +73,10 @@ class ServiceFailed(PollError):
 
 class MalformedOrder(MeteringError):
     """A poll order lacks a field, or has one of the wrong type or out of bounds."""
+
+
+class CutShort(MeteringError):
+    """A compressed file ends within a frame: whoever wrote it was killed, or it was not copied whole."""
 
 
 class MalformedNotification(MeteringError):

@@ -67,3 +67,12 @@ class IdPrefix:
 def prefix_of(number: int) -> int:
     """The `id_prefix` that a message_id (as a number) would have if it is one of ours."""
     return number >> 80 << 32 | (number >> 64 & 0xFFF) << 20 | (number >> 42 & 0xFFFFF)
+
+
+def stored_id(text: str) -> uuid.UUID:
+    """What a message is stored under: its id where that is a UUID in its one form, else the name that it got."""
+    try:
+        known = uuid.UUID(text)
+    except ValueError:
+        known = None
+    return known if known is not None and str(known) == text else uuid.uuid5(FOREIGN_IDS, text)

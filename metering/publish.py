@@ -43,11 +43,11 @@ class Publisher:
         """Signed batches; with a poll at least one, the poll's receipt. A bad counter is logged and counted."""
         return packing.pack(counters, signer=self.signer, source=self.source, poll=poll, node=node)
 
-    def send(self, batch: str) -> None:
+    def send(self, batch: str, task: str = RECORD_SAMPLES) -> None:
         """Returns when the broker has confirmed the batch. Raises `BrokerAway` when it may not have it."""
         try:
             self.app.send_task(
-                RECORD_SAMPLES,
+                task,
                 (batch,),
                 timeout=CONFIRM_SECONDS,
                 confirm_timeout=CONFIRM_SECONDS,

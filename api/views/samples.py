@@ -9,6 +9,7 @@ from api import filters
 from api.errors import missing
 from api.serializers import SampleSerializer
 from api.views.base import LIMIT, LedgerView, listing
+from metering.identity import stored_id
 from metering.models import Sample
 from metering.models.newest import newest_samples
 from metering.models.originals import ids_given
@@ -31,7 +32,7 @@ class SampleView(LedgerView):
 
     def get(self, request: Request, message_id: str) -> Response:
         self.arguments()
-        found = Sample.objects.visible_to(self.caller).with_message_id(filters.read_message_id(message_id))
+        found = Sample.objects.visible_to(self.caller).with_message_id(stored_id(message_id))
         sample = found.newest_first().first()
         if sample is None:
             raise missing("Sample", message_id)

@@ -2,8 +2,8 @@
 
 from django.contrib import admin
 
-from metering.admin import accounts, meters, nodes, polls, quarantine, resources, samples, tokens
+from metering.admin import accounts, events, meters, nodes, polls, quarantine, resources, samples, tokens
 
-__all__ = ["accounts", "meters", "nodes", "polls", "quarantine", "resources", "samples", "tokens"]
+__all__ = ["accounts", "events", "meters", "nodes", "polls", "quarantine", "resources", "samples", "tokens"]
 
 admin.site.index_template = "metering/dashboard.html"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, TypeVar
@@ -36,7 +37,7 @@ class BoundedPaginator(Paginator[Any]):
 class LookOnly(ModelAdmin[Row]):
     """Nothing is added, changed or deleted by hand."""
 
-    actions = None
+    actions: Sequence[str] | None = None
     paginator = BoundedPaginator
     show_full_result_count = False
     list_filter_submit = True

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from django.contrib import admin
+from django.conf import settings
+from django.contrib import admin, messages
 from django.db.models import BinaryField, Func, QuerySet, Value
 from django.db.models.functions import Length
 from django.http import HttpRequest
@@ -13,7 +14,11 @@ from django.utils.safestring import SafeString
 
 from metering.admin.lists import LookOnly, TimeFilter, exact
 from metering.admin.showing import MOST, block, document, shortened
+from metering.celery import app
+from metering.errors import MeteringError
 from metering.models import Quarantine
+from metering.publish import publisher_of
+from metering.store import replaying
 
 # A row with ``head`` and ``size`` of its body; a type checker does not see annotations through the admin.
 HeadedRow = Any
@@ -41,6 +46,29 @@ class QuarantineAdmin(LookOnly[Quarantine]):
     list_filter = ("kind", "state", exact("publisher", "publisher"), ("last_seen", TimeFilter))
     ordering = ("-last_seen",)
     sortable_by = ("last_seen",)  # the one order that an index gives
+    actions = ("send_again",)
+
+    def has_replay_permission(self, request: HttpRequest) -> bool:
+        """Nothing is changed by hand, but whoever might be trusted with that may have it judged again."""
+        return request.user.has_perm("metering.change_quarantine")
+
+    @admin.action(description="Send through again", permissions=["replay"])
+    def send_again(self, request: HttpRequest, queryset: QuerySet[Quarantine]) -> None:
+        """Batches and messages. The listeners of notifications are not installed here: those are for the command."""
+        chosen = queryset.order_by().filter(state=Quarantine.State.KEPT)
+        heard = chosen.filter(kind=Quarantine.Kind.NOTIFICATION)
+        sent = unfit = 0
+        try:
+            publisher = publisher_of(app, settings.METERING)
+            for ids in replaying.portions(chosen.exclude(kind=Quarantine.Kind.NOTIFICATION)):
+                more, stay = replaying.send_again(ids, publisher)
+                sent, unfit = sent + more, unfit + stay
+        except MeteringError as exc:
+            self.message_user(request, str(exc), messages.ERROR)
+        self.message_user(request, f"{sent} sent through again, {unfit} are nothing that can be sent.")
+        if count := heard.count():
+            told = f"{count} notifications stay: manage.py replay_quarantine --kind notification has them heard again."
+            self.message_user(request, told, messages.WARNING)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Quarantine]:
         """Without the bodies, which may have megabytes: their beginnings and sizes come with one row."""

@@ -2,6 +2,7 @@
 
 from metering.models.access import Caller, Token
 from metering.models.digests import Digest
+from metering.models.events import Event, EventTrait, EventType
 from metering.models.leases import Lease
 from metering.models.ledger import (
     ForeignId,
@@ -21,6 +22,9 @@ from metering.models.watermarks import Late, RollupState
 __all__ = [
     "Caller",
     "Digest",
+    "Event",
+    "EventTrait",
+    "EventType",
     "ForeignId",
     "Late",
     "Lease",

@@ -77,6 +77,7 @@ class Resource(models.Model):
     last_sample = models.DateTimeField()
     publisher = models.TextField()  # who sent the latest sample
     moves = models.IntegerField(default=0)  # how often the publisher changed, as when an instance migrates
+    revision = models.BigIntegerField(db_default=0)  # counts what is told but last_sample, for the writer
 
     objects = ResourceQuerySet.as_manager()
 

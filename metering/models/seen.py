@@ -29,7 +29,6 @@ class SeenResource:
     meters: Sequence[str] = field(default_factory=tuple)
 
 
-# In the order of SeenResource.
 _SHOWN = ("resource_id", "source", "user_id", "project_id", "first_sample", "last_sample", "metadata__body")
 
 
@@ -65,7 +64,16 @@ def _with_meters(caller: Caller, rows: list[Any]) -> list[SeenResource]:
 
 
 def _seen(row: Any, meters: Sequence[str]) -> SeenResource:
-    return SeenResource(*row, meters)
+    return SeenResource(
+        row.resource_id,
+        row.source,
+        row.user_id,
+        row.project_id,
+        row.first_sample,
+        row.last_sample,
+        row.metadata__body,
+        meters,
+    )
 
 
 def _then(caller: Caller, question: Question, limit: int | None) -> list[SeenResource]:

@@ -31,7 +31,8 @@ SETTLED = timedelta(hours=1)  # after its end, a day has nearly all that will ev
 _LOCK = 0x6E657064  # of who appends; with `watermarks.LOCK` it is always taken second
 # What an auditor copies, too: never to be changed.
 COPIED = """
-SELECT s.series_id, s.ts, s.message_id, s.volume, s.recorded_at, s.metadata_id, s.signer_id, s.signature, o.body
+SELECT s.series_id::bigint, s.ts, s.message_id, s.volume, s.recorded_at, s.metadata_id::bigint, s.signer_id::bigint,
+    s.signature, o.body
 FROM sample s LEFT JOIN sample_original o
     ON o.series_id = s.series_id AND o.ts = s.ts AND o.message_id = s.message_id AND o.ts >= {start} AND o.ts < {end}
 WHERE s.ts >= {start} AND s.ts < {end}{recorded}

@@ -1,34 +1,38 @@
-"""A partition a day for ``sample`` and ``sample_original``."""
+"""A partition a day for ``sample``, ``sample_original`` and ``event``."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 from django.db import connection, transaction
 
 from metering.store import watermarks
 
-PARTITIONED = ("sample", "sample_original")
+SAMPLES = ("sample", "sample_original")
+EVENTS = ("event",)
+PARTITIONED = (*SAMPLES, *EVENTS)
+# What is unique within a day and not beyond, which no constraint of the whole table can say.
+_ONCE_A_DAY = {"event": "message_id"}
 
-_known: set[date] = set()  # days whose partitions this process has seen
+_known: set[tuple[str, date]] = set()  # what this process has seen
 
 
-def ensure(days: Iterable[date]) -> None:
+def ensure(days: Iterable[date], parents: Sequence[str] = SAMPLES) -> None:
     """Make the partitions of these days (UTC) where they are missing; safe to call from any number of workers.
 
     Outside the writer's transaction: two writers that make one inside theirs deadlock. A table is made alone
     first and then attached, which locks the parent for that moment only. Days that have expired get none.
     """
-    missing = set(days) - _known
+    missing = {(parent, day) for day in set(days) for parent in parents} - _known
     if not missing:
         return
     with connection.cursor() as cursor:
         first = watermarks.marks(cursor).raw_from.date()
-    for day in sorted(day for day in missing if day >= first):
-        for parent in PARTITIONED:
+    for parent, day in sorted(missing):
+        if day >= first or parent not in SAMPLES:
             _make(parent, day)
-        _known.add(day)
+            _known.add((parent, day))
 
 
 def forget() -> None:
@@ -46,6 +50,8 @@ def _make(parent: str, day: date) -> None:
         found = cursor.fetchone()
         if found is None:
             cursor.execute(f"CREATE TABLE {name} (LIKE {parent} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)")
+            if column := _ONCE_A_DAY.get(parent):
+                cursor.execute(f"ALTER TABLE {name} ADD UNIQUE ({column})")
         if found is None or not found[0]:
             bounds = [start.isoformat(), (start + timedelta(days=1)).isoformat()]
             cursor.execute(f"ALTER TABLE {parent} ATTACH PARTITION {name} FOR VALUES FROM (%s) TO (%s)", bounds)

@@ -16,7 +16,7 @@ from metering.models.questions import Window
 
 PAGE = 20_000  # rows of one statement: nothing is kept open between two, so a pooled connection will do
 
-_COLUMNS = "series_id, ts, message_id, volume, metadata_id, signer_id"
+_COLUMNS = "series_id::bigint, ts, message_id, volume, metadata_id::bigint, signer_id::bigint"
 # A signature of another length is shown as one that fits nothing: each row then has the same form.
 _SIGNATURE = "CASE WHEN octet_length(signature) = 32 THEN signature ELSE decode(repeat('00', 32), 'hex') END"
 _HEAD, _TAIL = 19, 2  # bytes around the rows of a binary COPY
@@ -110,7 +110,7 @@ def _page(part: Part, choice: Choice, last: Row | None, size: int) -> list[Row]:
         values += [last[0], moment(last[1]), str(uuid.UUID(bytes=last[2]))]
     statement = (
         f"COPY (SELECT {_COLUMNS}, {_SIGNATURE} FROM sample WHERE {' AND '.join(conditions)} "
-        f"ORDER BY series_id, ts, message_id LIMIT {size}) TO STDOUT (FORMAT binary)"
+        f"ORDER BY sample.series_id, ts, message_id LIMIT {size}) TO STDOUT (FORMAT binary)"
     )
     received = io.BytesIO()
     with connection.cursor() as cursor, connection.wrap_database_errors:  # Django translates no errors of COPY itself

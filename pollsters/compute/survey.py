@@ -60,9 +60,13 @@ class Attempt(Generic[T]):
         return self._done.wait(max(seconds, 0.0))
 
     def result(self) -> T:
-        """What the call returned; raises what it raised. Only for a call that has ended."""
+        """What the call returned; raises what it raised. Only for a call that has ended, and once."""
         if self._error is not None:
-            raise self._error
+            error, self._error = self._error, None
+            try:
+                raise error
+            finally:
+                del error  # which holds this frame, and that one the call's connection, until a garbage collection
         return self._result  # type: ignore[return-value] # it has ended without an error
 
 

@@ -1,13 +1,23 @@
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
+from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from kombu import Connection
 
+from metering import topology
 from metering.admin.showing import MOST
 from metering.models import Quarantine
 from tests.admin import rows
+from tests.factories import reading
+from tests.metering.storing import batch
+from tests.services import RabbitMQ
 
 LIST = "/admin/metering/quarantine/"
 
@@ -76,3 +86,59 @@ def test_the_list_reads_no_bodies(admin_client: Client) -> None:
 @pytest.mark.parametrize("address", ["0", "x", "9" * 30, "1_3B"])
 def test_an_address_of_no_row_leads_back_to_the_index(admin_client: Client, address: str) -> None:
     assert admin_client.get(f"{LIST}{address}/change/")["Location"] == "/admin/"
+
+
+@pytest.fixture
+def sent(rabbitmq: RabbitMQ) -> Iterator[Any]:
+    """The storage workers' queue on our broker, with nothing in it."""
+    with Connection(rabbitmq.url) as broker:
+        samples = topology.SAMPLES(broker.default_channel)
+        samples.declare()
+        samples.purge()
+        yield samples
+        samples.delete()
+
+
+def send_again(client: Client, *chosen: Quarantine) -> str:
+    told = {"action": "send_again", "_selected_action": [str(row.pk) for row in chosen]}
+    return rows.read(client.post(LIST, told, follow=True))
+
+
+def test_what_was_refused_is_sent_through_again_from_the_list(admin_client: Client, sent: Any) -> None:
+    text = batch(reading(1, origin="o"))
+    good, odd = rows.refused(text.encode()), rows.refused(b"no batch")
+    heard = rows.refused(b"{}", kind="notification")
+
+    said = send_again(admin_client, good, odd, heard)
+
+    assert "1 sent through again, 1 are nothing that can be sent." in said
+    assert "1 notifications stay: manage.py replay_quarantine --kind notification" in said
+    assert json.loads(sent.get(no_ack=True).body)[0] == [text]
+    assert sent.get(no_ack=True) is None
+    assert dict(Quarantine.objects.values_list("pk", "state")) == {
+        good.pk: "replayed",
+        odd.pk: "kept",
+        heard.pk: "kept",
+    }
+
+
+def test_who_may_only_look_sends_nothing(client: Client) -> None:
+    row = rows.refused(batch(reading(1, origin="o")).encode())
+    looker = User.objects.create_user("looker", password="x", is_staff=True)
+    looker.user_permissions.add(Permission.objects.get(codename="view_quarantine"))
+    client.force_login(looker)
+
+    assert "sent through again" not in send_again(client, row)
+    assert Quarantine.objects.get().state == "kept"
+
+
+def test_what_the_broker_does_not_take_stays(admin_client: Client, rabbitmq: RabbitMQ) -> None:
+    row = rows.refused(batch(reading(1, origin="o")).encode())
+    with Connection(rabbitmq.url) as broker:
+        topology.SAMPLES(broker.default_channel).delete()
+
+    said = send_again(admin_client, row)
+
+    assert "the broker did not take a batch" in said
+    assert "0 sent through again" in said
+    assert Quarantine.objects.get().state == "kept"

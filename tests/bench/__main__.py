@@ -92,10 +92,14 @@ def _measure(postgres: Postgres, folder: Path, asked: argparse.Namespace) -> dic
     django.setup()
     from django.core.management import call_command
 
-    from tests.bench import ledger, ledger_queries
+    from tests.bench import ledger, ledger_queries, ledger_verification
 
     call_command("migrate", verbosity=0)
-    return ledger.measure(asked.batches, asked.rounds) | ledger_queries.measure(postgres, asked.size)
+    return (
+        ledger.measure(asked.batches, asked.rounds, folder)
+        | ledger_verification.measure(2 * asked.batches, asked.rounds)
+        | ledger_queries.measure(postgres, asked.size)
+    )
 
 
 # Ledger is last: it sets this process up as a storage worker.

@@ -11,7 +11,7 @@ from tests.collector.line import OurBus, Running, Services, celery_app, index_of
 from tests.services import RabbitMQ
 from tests.stage import Stage
 
-EXCHANGES = ("cinder", "glance", "nova")
+EXCHANGES = ("ceilometer", "cinder", "glance", "nova")
 
 Start = Callable[..., Running]
 

@@ -17,10 +17,12 @@ from typing import Any
 def notify(
     url: str,
     exchange: str,
-    *notifications: tuple[str, dict[str, Any]],
+    *notifications: tuple[str, Any],
     driver: str = "messagingv2",
     context: dict[str, Any] | None = None,
     options: Mapping[str, str] | None = None,
+    topic: str = "notifications",
+    priority: str = "info",
 ) -> None:
     """Send notifications, each an event type and a payload, as a service with these options of oslo.messaging does."""
     told = {
@@ -30,6 +32,8 @@ def notify(
         "driver": driver,
         "context": context or {},
         "options": dict(options or {}),
+        "topic": topic,
+        "priority": priority,
     }
     command = [sys.executable, "-W", "ignore", "-m", "tests.collector.notifier"]
     root = Path(__file__).parent.parent.parent
@@ -51,9 +55,9 @@ def main(told: dict[str, Any]) -> None:
         conf = cfg.ConfigOpts()
         conf([], default_config_files=[file.name], default_config_dirs=[])
     transport = oslo_messaging.get_notification_transport(conf, url=told["url"])
-    notifier = oslo_messaging.Notifier(transport, "service.host-1", driver=told["driver"], topics=["notifications"])
+    notifier = oslo_messaging.Notifier(transport, "service.host-1", driver=told["driver"], topics=[told["topic"]])
     for event_type, payload in told["notifications"]:
-        notifier.info(told["context"], event_type, payload)
+        getattr(notifier, told["priority"])(told["context"], event_type, payload)
     transport.cleanup()
 
 

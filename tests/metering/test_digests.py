@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import re
+import subprocess
 from datetime import date, timedelta
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from django.core.management import call_command
@@ -12,6 +15,7 @@ from django.db import InternalError, connection, transaction
 
 from metering.models import Digest
 from metering.store import digest_check, digests, watermarks
+from metering.store.raw_rows import bounds
 from metering.tasks.control import seal_days
 from tests.factories import KEYS, NOON, reading
 from tests.metering.storing import batch, foreign, record, whole
@@ -46,15 +50,15 @@ def day_faults(day: date) -> list[str]:
     return digest_check.faults_of_day(day)
 
 
-def change(statement: str, *values: object) -> None:
+def change(statement: str) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(statement, values)
+        cursor.execute(statement)
 
 
-def change_digests(statement: str, *values: object) -> None:
+def change_digests(statement: str) -> None:
     """As whoever owns the database can."""
     change("ALTER TABLE sample_digest DISABLE TRIGGER keep_digests")
-    change(statement, *values)
+    change(statement)
 
 
 def test_a_day_that_is_over_is_sealed_once() -> None:
@@ -85,7 +89,7 @@ def test_what_comes_late_makes_a_generation_of_its_own_and_leaves_the_old_ones()
 def test_a_day_is_left_alone_until_its_late_samples_are_in() -> None:
     store(1)
     change("UPDATE sample SET recorded_at = ts")
-    settled = digests.bounds(DAY)[1] + digests.SETTLED
+    settled = bounds(DAY)[1] + digests.SETTLED
 
     assert digests.due(settled - timedelta(seconds=1)) == []
     assert digests.due(settled) == [DAY]
@@ -293,3 +297,19 @@ def test_the_commands_seal_check_and_hand_out_the_head() -> None:
     fault = f"{DAY} generation 1: it had 2 samples, and 1 are there"
     assert run("verify_samples", "--digests") == (1, [fault, f"1 days checked, 1 faults; the head is {head}"])
     assert run("verify_samples", "--known-head", f"7:{'0' * 64}")[0] == 1
+
+
+def test_psql_and_sha256sum_recompute_a_hash_as_the_guide_tells(shared_ledger: None, database_url: str) -> None:
+    store(4)
+    record(whole(foreign()))
+    with watermarks.exclusive() as cursor:
+        until = watermarks.cut(cursor)
+    made = digests.seal_day(DAY, until, KEYS)
+    assert made is not None
+    guide = (Path(__file__).parents[2] / "docs/audit.md").read_text()
+    [script] = re.findall(r"psql -qAt <<'SQL' \| sha256sum\n(.*?)    SQL\n", guide, re.DOTALL)
+    script = script.replace("2026-11-24T01:00:00.123456+00:00", until.isoformat())
+
+    told = subprocess.run(["psql", "-qAt", database_url], input=script.encode(), capture_output=True, check=True).stdout
+
+    assert hashlib.sha256(told).digest() == bytes(made.hash)

@@ -8,6 +8,7 @@ import pytest
 
 from metering import environment
 from metering.errors import BadSetting
+from metering.event_settings import EventSettings
 
 KEY = "k1:" + "ab" * 32
 WHOLE = {
@@ -87,6 +88,9 @@ def test_a_role_that_lacks_a_setting_names_it(role: str, name: str, blank: str |
         ("METERING_SIGNATURE", "sha1"),
         ("METERING_PLAIN_MESSAGES", "maybe"),
         ("METERING_HTTPS", "2"),
+        ("METERING_EVENTS", "some"),
+        ("METERING_EVENT_DROP_UNMATCHED", "2"),
+        ("METERING_EVENT_STORE_RAW", "loud"),
         ("METERING_POLL_INTERVAL", "0"),
         ("METERING_POLL_INTERVAL", "86401"),
         ("METERING_POLL_INTERVAL", "1.5"),
@@ -114,6 +118,7 @@ def test_a_malformed_setting_is_named_with_what_it_got(name: str, value: str) ->
         ("METERING_CACHE_URL", "amqp://:s3cret@cache", "amqp"),
         ("DATABASE_URL", "mysql://root:s3cret@db/metering", "mysql"),
         ("METERING_NOTIFICATION_URLS", "amqp://one//,ftp://two:s3cret@x", "ftp"),
+        ("METERING_REPLICA_URLS", "postgresql://one/x,mysql://two:s3cret@x/y", "mysql"),
     ],
 )
 def test_a_url_of_another_kind_is_named_by_its_scheme_alone(name: str, value: str, shown: str) -> None:
@@ -125,7 +130,14 @@ def test_a_url_of_another_kind_is_named_by_its_scheme_alone(name: str, value: st
 
 
 @pytest.mark.parametrize(
-    "name", ["METERING_BROKER_URL", "METERING_CACHE_URL", "DATABASE_URL", "METERING_NOTIFICATION_URLS"]
+    "name",
+    [
+        "METERING_BROKER_URL",
+        "METERING_CACHE_URL",
+        "DATABASE_URL",
+        "METERING_NOTIFICATION_URLS",
+        "METERING_REPLICA_URLS",
+    ],
 )
 @pytest.mark.parametrize("value", ["s3cret@host", "guest:s3cret@host/x", "postgres:s3cret"])
 def test_a_url_without_a_scheme_is_not_shown_for_it_may_begin_with_a_password(name: str, value: str) -> None:
@@ -254,6 +266,41 @@ def test_plain_messages_in_the_original_s_form_need_its_secret() -> None:
     assert told.startswith("METERING_SIGNATURE is 'ceilometer' and METERING_CEILOMETER_SECRETS is empty")
 
 
+def test_what_is_sent_to_ceilometer_s_bus_needs_its_secret() -> None:
+    told = refusal(METERING_ROLE="samples", METERING_CEILOMETER_URL="amqp://host//")
+
+    assert told.startswith("METERING_CEILOMETER_URL is set and METERING_CEILOMETER_SECRETS is empty")
+    assert refusal(METERING_CEILOMETER_URL="redis://host/1").startswith("METERING_CEILOMETER_URL must be a URL")
+
+
 @pytest.mark.parametrize("value", ["1", "true", "YES", "on"])
 def test_a_switch_is_on_by_any_of_the_usual_words(value: str) -> None:
     assert environment.load({"METERING_PLAIN_MESSAGES": value}).plain_messages
+
+
+def test_events_are_off_unless_they_are_asked_for() -> None:
+    settings = environment.load({})
+
+    assert settings.events == EventSettings()
+    assert not settings.events.kept
+    assert {"nova", "cinder", "glance", "neutron", "keystone"} <= set(settings.events.exchanges)
+
+
+def test_what_is_kept_of_events_is_told() -> None:
+    settings = environment.load(
+        {
+            "METERING_EVENTS": "1",
+            "METERING_EVENT_DEFINITIONS": "/etc/a.yaml, /etc/events",
+            "METERING_EVENT_EXCHANGES": "nova,mine",
+            "METERING_EVENT_DROP_UNMATCHED": "yes",
+            "METERING_EVENT_STORE_RAW": "info, error",
+        }
+    )
+
+    assert settings.events == EventSettings(
+        kept=True,
+        definitions=("/etc/a.yaml", "/etc/events"),
+        exchanges=("nova", "mine"),
+        drop_unmatched=True,
+        store_raw=("info", "error"),
+    )

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from metering import ceilometer, signing
+from metering import ceilometer, event_messages, signing
+from metering.bounds import parse_timestamp
+from metering.events import Event, Trait, TraitType, read_value
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "message-format.md").read_text()
 SECRETS = {"doc": b"a secret of the documentation"}
@@ -83,3 +85,19 @@ def test_the_original_s_signature_is_made_exactly(message: dict[str, Any], form:
     made = {variant: ceilometer.signature(message, "s3cret", variant) for variant in ceilometer.VARIANTS}
 
     assert [variant for variant in ceilometer.VARIANTS if made[variant] == digits] == list(forms[form])
+
+
+def test_the_documented_batch_of_events_verifies_and_is_written_as_the_document_says() -> None:
+    text = blocks("json")[3].strip()
+    batch = event_messages.read(text)
+    [row] = batch.rows
+
+    signed = json.dumps(["nephometer-event/1", batch.publisher, *row[:5]], ensure_ascii=False, separators=(",", ":"))
+    signer = signing.Keyring(SECRETS).signer(batch.publisher, batch.kid)
+    assert signer.digest(signed.encode()) == row[5]
+    event = Event(row[0], row[1], parse_timestamp(row[2]), tuple(_trait(*trait) for trait in row[3]), row[4])
+    assert event_messages.pack([event], signer) == [text]
+
+
+def _trait(name: str, type_: str, text: str) -> Trait:
+    return Trait(name, TraitType(type_), read_value(TraitType(type_), text))

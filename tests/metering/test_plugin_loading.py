@@ -92,6 +92,14 @@ class Listens:
         yield from ()
 
 
+class HandsOnNothing:
+    meters = ()  # what is handed on may be any meter
+    exchange = "ceilometer"
+    event_types = ("metering",)
+
+    def whole(self) -> None: ...
+
+
 class ListensNowhere:
     meters = (CPU,)
 
@@ -154,6 +162,10 @@ def test_a_broken_plugin_is_off_with_its_reason_and_costs_no_other(broken: Entry
             Reads,
             "it has no method counters(notification); its 'exchange' must be the name of one; "
             "its 'event_types' must be a tuple of texts, not None",
+        ),
+        (
+            HandsOnNothing,
+            "it is called as whole(notification), and its own does not take that: too many positional arguments",
         ),
     ],
 )

@@ -13,7 +13,7 @@ from django.db import connection
 from metering import messages
 from metering.counters import Kind
 from metering.messages import Poll
-from metering.models import ForeignId, Node, PollSlot, Quarantine, Sample, SampleOriginal, Series, Signer
+from metering.models import ForeignId, Node, PollSlot, Quarantine, Resource, Sample, SampleOriginal, Series, Signer
 from metering.sifting import Sifter
 from metering.signing import Keyring
 from metering.store import reading as stored_reading
@@ -82,6 +82,41 @@ def test_the_outcome_counts_what_was_stored_known_and_refused() -> None:
     sifted = Sifter(RULES).sift(messages.read(json.dumps(parts)), at())
 
     assert writing.record(sifted, at()) == writing.Outcome(stored=2, known=1, refused=1)
+
+
+def test_a_message_that_says_something_else_than_its_row_is_kept_apart_and_the_row_stays() -> None:
+    record(batch(reading(1, origin="o"), reading(2, 1, origin="o")))
+
+    [sifted] = record(
+        batch(reading(9, origin="o"), reading(2, 1, origin="o", metadata={"a": 1}), reading(3, 2, origin="o"))
+    )
+
+    assert (volumes(), faults()) == ([1, 2, 3], [])
+    assert quarantined() == [("differs from what is stored", 1)] * 2
+    assert {json.loads(bytes(kept.body))["counter_volume"] for kept in Quarantine.objects.all()} == {9, 2}
+    assert [item.volume for item in sifted.genuine] == [3]  # what others may be told is what is stored
+
+
+def test_two_of_one_id_that_differ_in_one_batch_are_one_row_and_one_in_quarantine() -> None:
+    record(whole(foreign(counter_volume=1.5), foreign(counter_volume=2.5)))
+
+    assert len(samples()) == 1
+    assert quarantined() == [("differs from what is stored", 1)]
+
+
+def test_a_message_that_differs_changes_nothing_of_its_resource() -> None:
+    record(batch(reading(1, origin="o", metadata={"name": "true"})))
+
+    record(batch(reading(1, origin="o", metadata={"name": "false"})))
+
+    assert Resource.objects.get().metadata.body == '{"name":"true"}'
+
+
+def test_the_same_reading_signed_by_another_publisher_does_not_differ() -> None:
+    record(batch(reading(1, origin="o"), publisher="consumer/one"))
+    record(batch(reading(1, origin="o"), publisher="consumer/two"))
+
+    assert (volumes(), quarantined()) == ([1], [])
 
 
 def test_half_a_batch_that_is_bad_costs_only_itself() -> None:

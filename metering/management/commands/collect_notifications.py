@@ -31,10 +31,12 @@ class Command(BaseCommand):
         if not environment.notification_urls:
             raise BadSetting("METERING_NOTIFICATION_URLS is not set: the brokers to read, separated by commas")
         index = load(environment)
-        if not index.subscriptions:
+        if not index.subscriptions and index.events is None:
             raise PluginError("no listener is enabled: see manage.py plugins")
         for name, reason in index.left_out.items():
             log.warning("listener %s is left out: %s", name, reason)
+        for fault in index.events.faults if index.events is not None else ():
+            log.warning("a definition of events is left out: %s", fault)
         stop = Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
