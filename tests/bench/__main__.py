@@ -24,6 +24,9 @@ def main() -> None:
     parser.add_argument("--batches", type=int, default=60, help="ledger: of 1,000 samples, in each round (default 60)")
     parser.add_argument("--size", type=_size, default="2.5M", help="ledger: samples that are asked of (default 2.5M)")
     parser.add_argument("--guests", type=int, default=100, help="poll: QEMU guests, if there is memory (default 100)")
+    parser.add_argument(
+        "--notifications", type=int, default=20_000, help="notifications: how many in each drain (default 20,000)"
+    )
     parser.add_argument("--rounds", type=int, default=5, help="the median of which counts (default 5)")
     asked = parser.parse_args()
     if unknown := set(asked.sections) - SECTIONS.keys():
@@ -66,6 +69,12 @@ def _poll(folder: Path, asked: argparse.Namespace) -> dict[str, float]:
     return poll.measure(folder, asked.guests, asked.rounds)
 
 
+def _notifications(folder: Path, asked: argparse.Namespace) -> dict[str, float]:
+    from tests.bench import notifications
+
+    return notifications.measure(folder, asked.notifications)
+
+
 def _ledger(folder: Path, asked: argparse.Namespace) -> dict[str, float]:
     programs = the_only("postgresql/*/bin/postgres", "postgresql").parent
     # As it is installed, synchronised to disk: what is counted is committed.
@@ -103,7 +112,7 @@ def _measure(postgres: Postgres, folder: Path, asked: argparse.Namespace) -> dic
 
 
 # Ledger is last: it sets this process up as a storage worker.
-SECTIONS = {"poll": _poll, "ledger": _ledger}
+SECTIONS = {"poll": _poll, "notifications": _notifications, "ledger": _ledger}
 
 if __name__ == "__main__":
     main()
