@@ -11,7 +11,7 @@ from typing import Any
 
 from kombu import Exchange, Queue
 
-from metering import environment, sources
+from metering import environment, sources, tls
 from metering.schedule import Aligned
 from metering.topology import CONTROL, CONTROL_QUEUE, DEAD, POLL, SAMPLES, SAMPLES_IN, is_redis, poll_queue
 
@@ -20,8 +20,9 @@ _role = _settings.role
 _sources = sources.load(_settings.sources_file, _settings.poll_interval)
 _plugin_host = _role in {"compute", "central"}
 
-broker_url = _settings.broker_url
-_on_redis = is_redis(broker_url or "")
+broker_url, _tls = tls.split("METERING_BROKER_URL", _settings.broker_url or "")
+broker_use_ssl = _tls or False
+_on_redis = is_redis(broker_url)
 # Confirms: publishing raises unless the broker has the message. Socket time-outs: a dead link is noticed.
 broker_transport_options: dict[str, Any] = (
     {"visibility_timeout": 3600, "socket_timeout": 60} if _on_redis else {"confirm_publish": True}

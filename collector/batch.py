@@ -15,7 +15,9 @@ from metering.messages import MOST_SAMPLES
 from metering.packing import pack_whole
 from metering.publish import Publisher
 
-MOST_NOTIFICATIONS = 100  # half of the prefetch: the broker fills the other half meanwhile
+MOST_NOTIFICATIONS = 500  # half of the prefetch: the broker fills the other half meanwhile
+FULL = MOST_SAMPLES - 50  # so that the last notification's samples do not become a batch of their own
+MOST_HELD = 32 << 20  # bytes
 LONGEST_WAIT = 0.03  # seconds that the first one waits for company
 
 
@@ -31,12 +33,13 @@ class Pack:
 class Batch:
     """What is published together, and whose messages are acknowledged only after all of it is confirmed."""
 
-    messages: list[Any] = field(default_factory=list)  # kombu's, in order of arrival
+    messages: list[Any] = field(default_factory=list)  # what acknowledges each, in order of arrival
     packs: list[Pack] = field(default_factory=list)
     whole: list[str] = field(default_factory=list)  # metering messages that others signed
     letters: list[DeadLetter] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     samples: int = 0
+    held: int = 0  # bytes of what waits as it came: the letters' bodies, and others' messages
     since: float = 0.0  # monotonic time of its first message
 
     def add(self, message: Any, heard: Heard, letter: DeadLetter | None) -> None:
@@ -45,6 +48,7 @@ class Batch:
         self.messages.append(message)
         self.samples += len(heard.counters) + len(heard.whole)
         self.whole += heard.whole
+        self.held += sum(map(len, heard.whole))
         if heard.counters and heard.message_id:
             pack = self._pack(heard.message_id)
             pack.message_ids.add(heard.message_id)
@@ -53,6 +57,7 @@ class Batch:
             self.events.append(heard.event)
         if letter is not None:
             self.letters.append(letter)
+            self.held += len(letter.body)
 
     def _pack(self, message_id: str) -> Pack:
         """The pack for one more notification: a repeated one never shares a pack with its first delivery.
@@ -65,7 +70,7 @@ class Batch:
 
     @property
     def full(self) -> bool:
-        return len(self.messages) >= MOST_NOTIFICATIONS or self.samples >= MOST_SAMPLES
+        return len(self.messages) >= MOST_NOTIFICATIONS or self.samples >= FULL or self.held >= MOST_HELD
 
     def wait(self) -> float | None:
         """Seconds until it should go out; None while it is empty."""

@@ -13,6 +13,8 @@ from typing import Any
 from amqp.exceptions import ChannelError
 from kombu import Connection
 
+from metering import tls
+
 log = logging.getLogger(__name__)
 
 HEARTBEAT = 60  # seconds; longer than a publish to our own broker may block
@@ -27,8 +29,9 @@ _REFUSED, _MISSING, _DIFFERENT = 403, 404, 406
 def connection_to(url: str) -> Connection:
     """A connection to a services' broker, not yet made. A dead one is noticed: by heartbeats and time-outs."""
     if url.startswith("amqp"):
+        bare, told = tls.split("METERING_NOTIFICATION_URLS", url)
         options: dict[str, Any] = {"read_timeout": 30, "write_timeout": 30, "confirm_publish": True}
-        return Connection(url, heartbeat=HEARTBEAT, connect_timeout=10, transport_options=options)
+        return Connection(bare, ssl=told or False, heartbeat=HEARTBEAT, connect_timeout=10, transport_options=options)
     return Connection(url, connect_timeout=10)
 
 

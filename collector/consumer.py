@@ -11,25 +11,24 @@ import logging
 from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from functools import partial
 from threading import Event
-from typing import Any
 
-from kombu import Connection, Queue
-from kombu import Consumer as QueueConsumer
+from kombu import Connection
 
-from collector.batch import Batch
+from collector.batch import MOST_HELD, Batch
 from collector.bus import attach, connection_to, queue_of
 from collector.dead_letters import DeadLetter, keep
-from collector.hearing import Heard, hear, malformed
+from collector.frames import FrameReader
+from collector.hearing import hear, malformed
 from collector.index import Index
+from collector.reader import Delivery, KombuReader, Reader
 from collector.waiting import Backoff, Every
 from metering.errors import BrokerAway
 from metering.publish import Publisher
 
 log = logging.getLogger(__name__)
 
-PREFETCH = 200  # unacknowledged notifications of each queue
+PREFETCH = 1_000  # unacknowledged notifications of each queue
 IDLE = 0.5  # seconds after which an idle consumer looks whether it should stop
 ATTACH_EVERY = 30.0  # seconds: a missing exchange may have come, and one that was made anew has lost our binding
 HEARTBEAT_EVERY = 5.0
@@ -75,6 +74,7 @@ class Consumer:
     attach_every: float = ATTACH_EVERY
     tally: Tally = field(default_factory=Tally)
     reading: frozenset[str] = frozenset()  # the exchanges it listens to at this moment
+    held: int = 0  # bytes that wait as they came
 
     def run(self) -> None:
         """Consume, and connect anew after every fault of the services' broker; returns when ``stop`` is set."""
@@ -101,13 +101,12 @@ class Session:
     def __init__(self, consumer: Consumer, connection: Connection) -> None:
         self.consumer, self.connection = consumer, connection
         self.publisher, self.index, self.tally = consumer.publisher, consumer.index, consumer.tally
+        self.broker = connection.as_uri()  # without its password
         self.batch = Batch()
         self.away = Backoff()  # our own broker
-        self.channel = connection.channel()
-        self.reading: dict[str, QueueConsumer] = {}
+        self.reader = reader_of(connection)
+        self.reading: set[str] = set()
         self.missing: dict[str, str] = {}  # exchange -> why it is not read
-        # An AMQP broker takes one acknowledgement for all before it; kombu's Redis knows each message apart.
-        self.acks_many = connection.transport.driver_type == "amqp"
 
     def run(self) -> None:
         attaching, beating, telling = Every(self.consumer.attach_every), Every(HEARTBEAT_EVERY), Every(TELL_EVERY)
@@ -118,7 +117,7 @@ class Session:
             self.take()
             if beating.due() and self.connection.supports_heartbeats:
                 self.connection.heartbeat_check()
-            if self.batch.wait() == 0.0 and self.away.over:
+            if self.batch.wait() == 0.0:
                 self.deliver()
             if telling.due():
                 self.tell()
@@ -126,6 +125,7 @@ class Session:
 
     def attach(self) -> None:
         """Consume from every exchange that is there; one that is not costs only itself."""
+        there = []
         for exchange, topics in self.index.topics.items():
             reason = attach(self.connection, exchange, topics)
             if reason is not None:
@@ -134,55 +134,42 @@ class Session:
                 self.missing[exchange] = reason
                 continue
             self.missing.pop(exchange, None)
+            there.append(exchange)
+        for exchange in there:  # only now: nothing is to arrive while questions wait for their answers
             if exchange not in self.reading:
-                self.reading[exchange] = self.consume(exchange)
-                self.consumer.reading = frozenset(self.reading)
+                self.reader.consume(exchange)
+                self.reading.add(exchange)
+                topics = self.index.topics[exchange]
                 log.info("reading %s for exchange %s, keys %s", queue_of(exchange), exchange, ", ".join(topics))
-
-    def consume(self, exchange: str) -> QueueConsumer:
-        reader = QueueConsumer(
-            self.channel,
-            queues=[Queue(queue_of(exchange), durable=True)],
-            no_ack=False,
-            auto_declare=False,
-            on_message=partial(self.on_message, exchange),  # the raw message: kombu decodes nothing
-            on_decode_error=partial(self.on_decode_error, exchange),
-        )
-        reader.qos(prefetch_count=PREFETCH)
-        reader.consume()
-        return reader
+        self.consumer.reading = frozenset(self.reading)
 
     def take(self) -> None:
         """Let the broker hand over what it has, for as long as the batch may wait."""
-        seconds = self.batch.wait()
-        if seconds is None or not self.away.over:
-            seconds = IDLE
-        elif seconds == 0.0:
+        if self.batch.held >= MOST_HELD:
+            self.consumer.stop.wait(IDLE)  # our broker is away: what the services' still has stays there
             return
-        try:
-            self.connection.drain_events(timeout=seconds)
-        except TimeoutError:
-            return  # nothing came
+        seconds = self.batch.wait()
+        for delivery in self.reader.take(IDLE if seconds is None or not self.away.over else seconds):
+            self.add(delivery)
+            if self.batch.full:
+                self.deliver()
 
-    def on_message(self, exchange: str, message: Any) -> None:
-        self.add(exchange, message, hear(message.body, exchange, self.index))
-
-    def on_decode_error(self, exchange: str, message: Any, exc: Exception) -> None:
-        """What kombu cannot even unpack (a broken compression) is kept like the rest."""
-        self.add(exchange, message, malformed(exc))
-
-    def add(self, exchange: str, message: Any, heard: Heard) -> None:
+    def add(self, delivery: Delivery) -> None:
+        exchange = delivery.exchange
+        heard = hear(delivery.body, exchange, self.index) if delivery.fault is None else malformed(delivery.fault)
         letter = None
         if heard.failures:
-            content_type = message.content_type or "application/data"
-            broker = self.connection.as_uri()
-            letter = DeadLetter(message.body, content_type, broker, exchange, heard.event_type, heard.failures)
-        if heard.message_id is None and letter is None:
+            content_type = delivery.content_type or "application/data"
+            letter = DeadLetter(delivery.body, content_type, self.broker, exchange, heard.event_type, heard.failures)
+        elif heard.message_id is None:
             self.tally.unwanted += 1
-        self.batch.add(message, heard, letter)
+        self.batch.add(delivery.receipt, heard, letter)
+        self.consumer.held = self.batch.held
 
     def deliver(self) -> None:
         """Publish what the batch holds, wait for the confirms, acknowledge; with our broker away, try again later."""
+        if not self.away.over:
+            return
         batch = self.batch
         try:
             self.tally.samples += batch.publish(self.publisher)
@@ -196,26 +183,24 @@ class Session:
             log.warning("%s; %d notifications wait, next try in %.0f s", exc, len(batch.messages), seconds)
             return
         self.away.worked()
-        self.acknowledge()
+        self.reader.acknowledge(batch.messages)
+        self.tally.notifications += len(batch.messages)
         self.batch = Batch()
-
-    def acknowledge(self) -> None:
-        messages = self.batch.messages
-        if self.acks_many:
-            messages[-1].ack(multiple=True)
-        else:
-            for message in messages:
-                message.ack()
-        self.tally.notifications += len(messages)
 
     def finish(self) -> None:
         """Take no more, deliver what is there once, and leave the rest to whoever comes next."""
-        for reader in self.reading.values():
-            reader.cancel()
+        self.reader.cancel()
         if self.batch.messages:
+            self.away.worked()  # one last try, however the ones before it went
             self.deliver()
         self.tell()
 
     def tell(self) -> None:
         if self.tally.notifications:
             log.info("%s", self.tally)
+
+
+def reader_of(connection: Connection) -> Reader:
+    """The fast one for RabbitMQ, kombu's own for any other broker."""
+    amqp = connection.transport.driver_type == "amqp"
+    return FrameReader(connection, PREFETCH) if amqp else KombuReader(connection, PREFETCH)

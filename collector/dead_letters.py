@@ -15,6 +15,7 @@ from metering.topology import DEAD, DLX, is_redis
 
 ROUTING_KEY = "notification"
 LONGEST_HEADER = 1_000  # characters
+LARGEST_KEPT = 8 << 20  # bytes; brokers have a limit (16 MiB in RabbitMQ 4), and what they refuse would wait for ever
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +33,16 @@ class DeadLetter:
     def headers(self) -> dict[str, str]:
         """What an operator will see of it."""
         return {
-            "reason": _line(failure.reason for failure in self.failures),
+            "reason": _line([*(failure.reason for failure in self.failures), *self._cut]),
             "exchange": self.exchange,
             "event_type": self.event_type or "",
             "broker": self.broker,
             "traceback": _line(failure.error for failure in self.failures),
         }
+
+    @property
+    def _cut(self) -> list[str]:
+        return [f"cut off after {LARGEST_KEPT} of {len(self.body)}"] if len(self.body) > LARGEST_KEPT else []
 
 
 def keep(app: Celery, letter: DeadLetter) -> None:
@@ -49,7 +54,7 @@ def keep(app: Celery, letter: DeadLetter) -> None:
     try:
         with app.producer_pool.acquire(block=True, timeout=CONFIRM_SECONDS) as producer:
             producer.publish(
-                without_secrets(letter.body),
+                without_secrets(letter.body[:LARGEST_KEPT]),
                 exchange=DLX,
                 routing_key=ROUTING_KEY,
                 declare=[DEAD] if is_redis(app.conf.broker_url) else [],

@@ -6,17 +6,18 @@ import logging
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from collector.events.keeping import EventKeeper
 from collector.index import Index, Subscription
 from collector.notification import Notification, decode, event_type_of, parse
 from metering.bounds import check_series, check_volume
-from metering.counters import Counter
+from metering.counters import Counter, Metadata
 from metering.errors import BadCounter, MalformedNotification
 from metering.events import Event
 from metering.identity import EPOCH
-from metering.signing import canonical_metadata
+from metering.packing import write_metadata
 
 log = logging.getLogger(__name__)
 
@@ -105,36 +106,47 @@ def _ask(listeners: Iterable[Subscription], notification: Notification) -> Heard
 
 def _counters(subscription: Subscription, notification: Notification) -> Iterator[Counter]:
     """A listener's counters, with the notification's time and origin where it left them out."""
-    checked: list[Mapping[str, Any]] = []
+    known: dict[int, tuple[Mapping[str, Any], Metadata]] = {}  # by id: what was handed over, and what goes on
+    checked: tuple[str | None, ...] = ()  # the ids of the last one: nearly always all are of one resource
     for made in subscription.listener.counters(notification):
         if not isinstance(made, Counter):
             raise BadCounter(f"it yielded a {type(made).__name__} instead of a Counter")
-        counter = _completed(made, notification)
-        _check(counter, checked)
-        yield counter
+        ids = made.user_id, made.project_id, made.resource_id
+        if ids != checked:
+            check_series(made.name, made.type, made.unit, *ids)
+            checked = ids
+        _check_meter(made.name, made.type, made.unit)
+        metadata = made.resource_metadata
+        if id(metadata) not in known:
+            known[id(metadata)] = metadata, _written(metadata)
+        yield _completed(made, notification, known[id(metadata)][1])
 
 
-def _completed(counter: Counter, notification: Notification) -> Counter:
-    if counter.timestamp is not None and counter.origin is not None:
-        return counter
-    return replace(
-        counter,
-        timestamp=counter.timestamp or notification.timestamp,
-        origin=counter.origin or notification.message_id,
-    )
+@lru_cache(maxsize=1_024)
+def _check_meter(name: str, type_: str, unit: str) -> None:
+    check_series(name, type_, unit, None, None, "any")
 
 
-def _check(counter: Counter, checked: list[Mapping[str, Any]]) -> None:
-    """Raise `MeteringError` for what could not become a sample: here its notification is still at hand, and is kept."""
-    check_series(
-        counter.name, counter.type, counter.unit, counter.user_id, counter.project_id, counter.resource_id
+def _completed(made: Counter, notification: Notification, metadata: Metadata) -> Counter:
+    """The counter as it goes on. Raises `MeteringError` for what could not become a sample: here its notification
+    is still at hand, and is kept.
+    """
+    check_volume(made.volume)
+    timestamp = made.timestamp or notification.timestamp
+    if timestamp < EPOCH:
+        raise BadCounter(f"its time {timestamp} lies before 1970")
+    return Counter(
+        made.name, made.type, made.unit, made.volume, made.user_id, made.project_id, made.resource_id,
+        timestamp, metadata, made.origin or notification.message_id,
     )  # fmt: skip
-    check_volume(counter.volume)
-    if counter.timestamp is None or counter.timestamp < EPOCH:
-        raise BadCounter(f"its time {counter.timestamp} lies before 1970")
-    if not any(counter.resource_metadata is known for known in checked):
-        canonical_metadata(counter.resource_metadata)
-        checked.append(counter.resource_metadata)
+
+
+def _written(metadata: Mapping[str, Any]) -> Metadata:
+    """The metadata with its text, which is made only once. Raises `MalformedMessage` when it is out of bounds."""
+    written = write_metadata(metadata)  # first: it also says what is no mapping
+    ready = Metadata(metadata)
+    ready.written = written
+    return ready
 
 
 def _last_line(exc: BaseException) -> str:

@@ -6,6 +6,7 @@ The forms that services send (both envelopes, every form of timestamp) are known
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,7 +26,12 @@ LONGEST_NAME = 255  # characters of an event type or a message_id
 # Of a context only ids are kept: the rest is roles, addresses and, from some services, a valid token.
 CONTEXT_IDS = ("user_id", "user", "project_id", "tenant_id", "tenant", "trustor_user_id", "request_id")
 _CONTEXT = "_context_"
+_CONTEXT_KEYS = tuple((name, _CONTEXT + name) for name in CONTEXT_IDS)
 _SECRET_PARTS = ("token", "password", "secret", "catalog")
+# Quotes are escaped inside an envelope; the end may be cut off.
+_SECRET_TEXT = re.compile(
+    rb'(\\*"_context_[\w.-]*(?:token|password|secret|catalog)[\w.-]*\\*"\s*:\s*\\*")[^"\\]+', re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,9 +168,16 @@ def without_secrets(body: bytes | str) -> bytes | str:
     try:
         message = decode(body, exact=True)
     except MalformedNotification:
-        return body
+        return _blanked(body)
     clean = {key: value for key, value in message.items() if not _is_secret(key)}
     return body if len(clean) == len(message) else json.dumps(clean).encode()
+
+
+def _blanked(body: bytes | str) -> bytes | str:
+    """What cannot be decoded, with the texts blanked that stand behind such a key."""
+    if isinstance(body, str):
+        return _SECRET_TEXT.sub(rb"\1", body.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
+    return _SECRET_TEXT.sub(rb"\1", body)
 
 
 def _is_secret(key: str) -> bool:
@@ -175,15 +188,15 @@ def _load(body: bytes | str, *, exact: bool = False) -> dict[str, Any]:
     if len(body) > LARGEST_BODY:
         raise MalformedNotification(f"its body is larger than {LARGEST_BODY} bytes")
     try:
-        raw = body.encode("utf-8", "surrogatepass" if exact else "strict") if isinstance(body, str) else body
         # orjson refuses what JSON has not: NaN, lone surrogates, text that is not UTF-8, a thousand levels.
-        message = json.loads(body) if exact else orjson.loads(raw)
+        message = json.loads(body) if exact else orjson.loads(body)
     except (ValueError, RecursionError) as exc:
         raise MalformedNotification(f"its body is not JSON: {exc}") from exc
     if not isinstance(message, dict):
         raise MalformedNotification("its body is not a JSON object")
     # Counting brackets is cheap and never too low: only suspicious bodies are walked.
-    if raw.count(b"{") + raw.count(b"[") > DEEPEST_BODY:
+    opened = body.count("{") + body.count("[") if isinstance(body, str) else body.count(b"{") + body.count(b"[")
+    if opened > DEEPEST_BODY:
         _check_depth(message)
     return message
 
@@ -220,5 +233,9 @@ def _name(message: Mapping[str, Any], field: str) -> str:
 
 
 def _ids(message: Mapping[str, Any]) -> dict[str, str]:
-    found = ((name, message.get(_CONTEXT + name)) for name in CONTEXT_IDS)
-    return {name: value for name, value in found if isinstance(value, str) and value}
+    found = {}
+    for name, key in _CONTEXT_KEYS:
+        value = message.get(key)
+        if value and isinstance(value, str):
+            found[name] = value
+    return found

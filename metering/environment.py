@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from environ.fileaware_mapping import FileAwareMapping
 
+from metering import tls
 from metering.bounds import check_text
 from metering.errors import BadSetting, MalformedMessage
 from metering.event_settings import EXCHANGES, PRIORITIES, EventSettings
@@ -176,6 +177,7 @@ def _check_url(name: str, got: str, schemes: tuple[str, ...]) -> None:
         raise BadSetting(f"{name} has a host or a port that cannot be read ({scheme}://…)") from None
     if schemes is DATABASES and not all(part.path.strip("/") for part in parts):
         raise BadSetting(f"{name} names no database ({scheme}://{parts[0].hostname}:{ports[0]}/)")
+    tls.split(name, got)
 
 
 BROKERS = ("amqp", "amqps", "redis", "rediss", "redis+socket")

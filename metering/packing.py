@@ -232,8 +232,7 @@ class _Packer:
             return written
         known = self._texts.get(id(metadata))
         if known is None:
-            text = canonical_metadata(metadata)
-            known = self._texts[id(metadata)] = metadata, (orjson.dumps(text).decode(), metadata_digest(text))
+            known = self._texts[id(metadata)] = metadata, write_metadata(metadata)
             if isinstance(metadata, Metadata):
                 metadata.written = known[1]
         return known[1]
@@ -250,6 +249,12 @@ class _Packer:
             self._count(counter.name, ": read twice")
             log.warning("%s of %s was read more than once in one poll", counter.name, counter.resource_id)
         return self._prefix.message_id(series.digest, f"[{reading},{occurrence}]")
+
+
+def write_metadata(metadata: Mapping[str, Any]) -> tuple[str, str]:
+    """What is kept in ``Metadata.written``. Raises `MalformedMessage` for metadata that is out of bounds."""
+    text = canonical_metadata(metadata)
+    return orjson.dumps(text).decode(), metadata_digest(text)
 
 
 def _header(

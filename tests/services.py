@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -93,6 +94,7 @@ class RabbitMQ:
 
     folder: Path
     port: int
+    settings: Sequence[str] = ()  # further lines of rabbitmq.conf
     broker: Daemon = field(init=False)
     epmd: Daemon = field(init=False)
 
@@ -135,6 +137,7 @@ class RabbitMQ:
         definitions = self._define(["/", *self.spare_vhosts])
         (self.folder / "etc/rabbitmq.conf").write_text(
             f"load_definitions = {definitions}\ndisk_free_limit.absolute = 1MB\nraft.wal_max_size_bytes = 16777216\n"
+            + "".join(f"{line}\n" for line in self.settings)
         )
         if not self.epmd.running:
             self.epmd.launch()

@@ -7,12 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import amqp
 import pytest
+from kombu import Connection
 
 from embedded.programs import environment_of
+from embedded.services import free_port
 from metering.models import PollSlot
 from tests.commands import manage
 from tests.installation import KEYRING, NODE, Installation, installed, wait_for
+from tests.services import RabbitMQ
+from tests.stage import Stage
 
 KEY = "METERING_NODE_KEY"
 
@@ -179,3 +184,28 @@ def test_a_node_is_asked_of_the_database_or_not_at_all() -> None:
     away = manage("doctor", "--node", NODE, status=1, DATABASE_URL="postgresql://nobody@127.0.0.1:1/none")
     assert "wrong  database: " in away
     assert "Traceback" not in away
+
+
+def test_notifications_that_nobody_reads_are_told(tmp_path: Path, stage: Stage, rabbitmq: RabbitMQ) -> None:
+    """In the queue that services make themselves; a consumer has queues of its own."""
+    rabbitmq.wait_ready()
+    url = stage.rabbitmq.vhost()
+    with Connection(url) as connection:
+        channel: Any = connection.default_channel
+        for queue in ("notifications.info", "versioned_notifications.info"):
+            channel.queue_declare(queue, durable=True, auto_delete=False)
+        channel.basic_publish(amqp.Message("{}"), routing_key="notifications.info")
+    told = {"METERING_NOTIFICATION_URLS": url, "METERING_BROKER_URL": url, "METERING_SPOOL_DIR": str(tmp_path)}
+
+    lines = manage("doctor", status=1, **told).splitlines()
+
+    assert [line for line in lines if "queue notifications.info: nobody reads it and 1 notifications wait" in line]
+    assert not [line for line in lines if "versioned_notifications" in line]
+    away = f"amqp://guest:secret@127.0.0.1:{free_port()}//"
+    [line] = [
+        line
+        for line in manage("doctor", status=1, **told | {"METERING_NOTIFICATION_URLS": away}).splitlines()
+        if line.startswith("wrong  notifications")
+    ]
+    assert "cannot be reached" in line
+    assert "secret" not in line

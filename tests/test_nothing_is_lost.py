@@ -19,7 +19,7 @@ from metering.models import PollSlot, Quarantine, Sample, Series
 from metering.publish import Publisher
 from metering.store import polls
 from metering.store.polls import Moment, Polled
-from tests.collector.line import celery_app
+from tests.collector.line import Services, celery_app
 from tests.collector.notifier import notify
 from tests.installation import KEYRING, NODE, Installation, installed, wait_for
 from tests.services import RabbitMQ
@@ -102,25 +102,28 @@ def test_a_storage_worker_that_is_killed_again_and_again_stores_every_sample_onc
     assert not Quarantine.objects.exists()
 
 
-def test_a_consumer_that_is_killed_has_each_notification_again(
+def test_a_consumer_that_is_killed_again_and_again_under_load_makes_each_sample_once(
     tmp_path: Path, rabbitmq_url: str, database_url: str
 ) -> None:
     with installed(tmp_path, rabbitmq_url, database_url) as installation:
         installation.start("samples", "consumer")
-        total = 300
+        total, kills = 3_000, 5
         payload = {"tenant_id": "p", "user_id": "u", "size": 1, "volume_type": "t", "display_name": "v"}
         events = [("volume.create.end", {**payload, "volume_id": f"v-{number}"}) for number in range(total)]
-        notify(rabbitmq_url, "cinder", *events[: total // 2])
         installation.kill("consumer")
-        notify(rabbitmq_url, "cinder", *events[total // 2 :])
-        installation.start("consumer")
-        installation.kill("consumer")
+        for start in range(0, total, total // kills):
+            notify(rabbitmq_url, "cinder", *events[start : start + total // kills])
+            installation.start("consumer")  # it reads: what it took in this moment it has not all acknowledged
+            installation.kill("consumer")
+        assert Services(rabbitmq_url).waiting("cinder") > 0
         installation.start("consumer")
         sizes = Sample.objects.filter(series__meter="volume.size")
         wait_for(lambda: sizes.count() == total, "a sample of each volume")
+        wait_for(lambda: Services(rabbitmq_url).waiting("cinder") == 0, "every notification acknowledged")
 
         assert sizes.values("series__resource_id").distinct().count() == total
         assert Sample.objects.count() == 2 * total
+        assert not Quarantine.objects.exists()
 
 
 def test_a_poll_that_was_read_while_the_broker_was_away_arrives_once(

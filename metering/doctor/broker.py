@@ -9,12 +9,14 @@ from typing import Any
 import amqp.exceptions
 import kombu
 
+from metering import tls
 from metering.doctor.finding import Finding, good, note, one_line, wrong
 from metering.environment import CENTRAL, Environment
 from metering.publish import AWAY
 from metering.topology import POLL, SAMPLES, SAMPLES_IN, is_redis
 
 SECONDS = 5.0  # for the broker to answer
+SHARED = ("notifications.info", "versioned_notifications.info")
 
 
 def examine(settings: Environment) -> Iterator[Finding]:
@@ -22,7 +24,7 @@ def examine(settings: Environment) -> Iterator[Finding]:
     if settings.broker_url is None:
         yield wrong("broker", "METERING_BROKER_URL is not set", "no order comes and no sample goes")
         return
-    connection = kombu.Connection(settings.broker_url, connect_timeout=SECONDS)
+    connection = _connection("METERING_BROKER_URL", settings.broker_url)
     where = connection.as_uri()  # without its password
     try:
         connection.connect()
@@ -42,12 +44,50 @@ def examine(settings: Environment) -> Iterator[Finding]:
             yield from _queue(connection, queue, "worker", f"METERING_ROLE={settings.role} celery … -Q {queue}")
 
 
-def _remedy(exc: Exception) -> str:
+def examine_services(settings: Environment) -> Iterator[Finding]:
+    """The services' brokers: can they be reached, and do notifications pile up that nobody reads?"""
+    for url in settings.notification_urls:
+        connection = _connection("METERING_NOTIFICATION_URLS", url)
+        where = connection.as_uri()  # without its password
+        try:
+            connection.connect()
+        except AWAY as exc:
+            remedy = _remedy(exc, "METERING_NOTIFICATION_URLS")
+            yield wrong("notifications", f"{where} cannot be reached: {one_line(exc)}", remedy)
+            continue
+        with connection:
+            yield good("notifications", f"{where} answers")
+            if not is_redis(url):
+                for name in SHARED:
+                    yield from _shared(connection, name)
+
+
+def _shared(connection: kombu.Connection, name: str) -> Iterator[Finding]:
+    """A queue that services declare themselves, for whoever may come. We have queues of our own."""
+    try:
+        with _channel(connection) as channel:
+            told = channel.queue_declare(name, passive=True)
+    except amqp.exceptions.AMQPError:
+        return  # there is none, or it is none of our business
+    if told.consumer_count == 0 and told.message_count:
+        yield wrong(
+            f"queue {name}",
+            f"nobody reads it and {told.message_count} notifications wait there: it grows for ever",
+            f"let a policy bound it: rabbitmqctl set_policy -p VHOST unread '^{name}$' '{{\"max-length\":10000}}'",
+        )
+
+
+def _connection(setting: str, url: str) -> kombu.Connection:
+    bare, told = tls.split(setting, url)
+    return kombu.Connection(bare, ssl=told or False, connect_timeout=SECONDS)
+
+
+def _remedy(exc: Exception, setting: str = "METERING_BROKER_URL") -> str:
     if isinstance(exc, amqp.exceptions.AccessRefused):
         return "the broker refuses this user or password"
     if isinstance(exc, amqp.exceptions.NotAllowed):
         return "this user has no right to that virtual host, or there is none"
-    return "is METERING_BROKER_URL right, the broker up, and the network open?"
+    return f"is {setting} right, the broker up, and the network open?"
 
 
 def _exchange(connection: kombu.Connection, exchange: kombu.Exchange) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ that an hour costs what it holds, however large its day is.
 
 from __future__ import annotations
 
-from metering.models.rollups import FIGURES, LARGE, mean_of, square_of
+from metering.models.arithmetic import FIGURES, LARGE, mean_of, square_of
 
 COLUMNS = ", ".join(FIGURES)
 _REPLACED = ", ".join(f"{figure} = excluded.{figure}" for figure in FIGURES)

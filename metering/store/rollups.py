@@ -27,7 +27,7 @@ Cursor = Any
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 GRACE = timedelta(minutes=5)  # after an hour's end, for samples that are on their way: what comes later costs a note
 AT_ONCE = 20_000  # notes of late samples that one transaction settles
-_LEASE = timedelta(minutes=10)
+_LEASE = timedelta(minutes=5)
 # Whoever adds up has this lock of its transaction: of two, the one that began earlier would overwrite the later's
 # sums with what it saw. The lease keeps the second from trying, but it expires beneath a process that stalls.
 _LOCK = 0x6E6570686F02

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 from datetime import UTC, datetime, timedelta
 
+from django.db import OperationalError
+
 from metering import sources
 from metering.celery import app
 from metering.dispatching import Orders, dispatch_slot
-from metering.errors import RollupsBehind
+from metering.errors import Overtaken, RollupsBehind
 from metering.signing import Keyring
 from metering.store import closing, dead_letters, digests, leases, partitions, quarantine, retention, rollups
 from metering.tasks.intake import LedgerTask, keeping_folder, settings
@@ -60,8 +62,10 @@ def keep_days() -> None:
         if lease is None:
             return
         for day in closing.due(now):
-            rows = closing.close(day)
-            log.info("%s was closed: %s samples", day, rows)
+            try:
+                log.info("%s was closed: %s samples", day, closing.close(day))
+            except (Overtaken, OperationalError) as exc:  # readers, mostly, that do not let go of it
+                log.warning("%s is not closed yet: %s", day, exc)
             lease.renew()
         try:
             expiry = retention.expired(now, told.retention_days)

@@ -167,5 +167,10 @@ class Running:
         assert not self.thread.is_alive()
 
     @property
+    def held(self) -> int:
+        """Bytes of bodies that wait for our broker."""
+        return self.consumer.held
+
+    @property
     def acknowledged(self) -> int:
         return self.consumer.tally.notifications

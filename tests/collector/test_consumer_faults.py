@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kombu import Connection
 
+from collector.batch import MOST_HELD
 from collector.bus import queue_of
 from collector.consumer import PREFETCH
 from embedded.services import Redis
@@ -139,3 +140,83 @@ def test_a_queue_deleted_under_the_consumer_is_made_again(amqp_url: str, start: 
 
     services.say("cinder", recorded("volume.exists"))
     assert eventually(lambda: running.acknowledged == 1)
+
+
+def test_a_broker_in_alarm_blocks_the_consumer_and_what_waits_goes_out_after_it(
+    amqp_url: str, rabbitmq: RabbitMQ, start: Start
+) -> None:
+    ours, services = OurBus(amqp_url), Services(amqp_url)
+    ours.listen()
+    first = start(amqp_url, amqp_url)
+    assert reads(first, "cinder")
+    first.end()
+    total = PREFETCH + 200
+    services.say("cinder", *volumes(total))
+
+    rabbitmq.ctl("set_vm_memory_high_watermark", "absolute", "1MB")
+    try:
+        running = start(amqp_url, amqp_url)
+        assert eventually(lambda: services.waiting("cinder") == 200)  # no more than the prefetch is taken
+        assert running.acknowledged == 0
+    finally:
+        rabbitmq.ctl("set_vm_memory_high_watermark", "0.4")
+
+    assert eventually(lambda: running.acknowledged == total, seconds=60)
+    assert len({sample["message_id"] for sample in ours.samples()}) == 2 * total
+
+
+def test_a_queue_of_ours_that_is_full_refuses_and_is_tried_again(
+    amqp_url: str, rabbitmq: RabbitMQ, start: Start
+) -> None:
+    ours, services = OurBus(amqp_url), Services(amqp_url)
+    ours.listen()
+    vhost = amqp_url.rpartition("/")[2]
+    rabbitmq.ctl("set_policy", "-p", vhost, "full", "^samples$", '{"max-length":1}', "--apply-to", "queues")
+    try:
+        running = start(amqp_url, amqp_url)
+        assert reads(running, "cinder")
+        samples: set[str] = set()
+        for number in range(6):
+            services.say("cinder", *volumes(10, start=10 * number))
+        assert not eventually(lambda: running.acknowledged == 60, seconds=3.0)
+    finally:
+        rabbitmq.ctl("clear_policy", "-p", vhost, "full")
+
+    assert eventually(lambda: running.acknowledged == 60, seconds=40)
+    samples |= {sample["message_id"] for sample in ours.samples()}
+    assert len(samples) == 120
+
+
+def test_our_rabbitmq_may_die_and_come_back(amqp_url: str, redis_url: str, rabbitmq: RabbitMQ, start: Start) -> None:
+    ours, services = OurBus(amqp_url), Services(redis_url)
+    ours.listen()
+    running = start(redis_url, amqp_url)
+    assert reads(running, "cinder")
+    services.say("cinder", *volumes(1))
+    assert eventually(lambda: running.acknowledged == 1)
+
+    rabbitmq.kill()
+    services.say("cinder", *volumes(40))
+    assert not eventually(lambda: running.acknowledged > 1, seconds=1.0)
+    rabbitmq.start()
+
+    assert eventually(lambda: running.acknowledged == 41, seconds=60)
+    assert len({sample["message_id"] for sample in ours.samples()}) == 80
+
+
+def test_bodies_that_cannot_be_kept_fill_no_memory_while_our_broker_is_away(amqp_url: str, start: Start) -> None:
+    ours, services = OurBus(amqp_url), Services(amqp_url)
+    first = start(amqp_url, amqp_url)
+    assert reads(first, "cinder")
+    first.end()
+    for _ in range(20):
+        services.say_raw("cinder", b"x" * (5 << 20))
+
+    running = start(amqp_url, amqp_url)  # nobody listens for dead letters yet
+    assert eventually(lambda: running.held >= MOST_HELD, seconds=30)
+    assert running.held < MOST_HELD + (6 << 20)
+    assert running.acknowledged == 0
+
+    ours.listen()
+    assert eventually(lambda: running.acknowledged == 20, seconds=60)
+    assert len(ours.dead()) == 20

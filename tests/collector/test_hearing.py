@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from collector.batch import MOST_NOTIFICATIONS, Batch
@@ -100,6 +100,7 @@ def test_a_payload_that_is_no_object_is_kept(payload: Any) -> None:
     assert [failure.reason for failure in result.failures] == ["listener volume failed"]
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # on a busy machine
 @given(st.data())
 def test_no_payload_brings_a_listener_down_or_gives_a_counter_that_is_no_sample(data: st.DataObject) -> None:
     message = recorded(data.draw(st.sampled_from(RECORDED)))

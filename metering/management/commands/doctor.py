@@ -77,6 +77,7 @@ def _of_this_host(
     namespace = plugins.CENTRAL if central else plugins.COMPUTE
     yield from host.name_and_key(settings)
     yield from broker.examine(settings)
+    yield from broker.examine_services(settings)
     yield from host.spool(settings)
     yield from meters.of_plugins(found, namespace)
     if meter is not None:

@@ -69,7 +69,7 @@ def _range(start: datetime | None, end: datetime | None) -> tuple[datetime, date
 
 
 def _days(start: datetime, end: datetime) -> Iterator[datetime]:
-    day = rollups.day_of(start)
+    day = rollups.day_of(start) if start < end else end
     while day < end:
         yield day
         day += rollups.DAY
