@@ -93,3 +93,11 @@ class ArchiveFailed(MeteringError):
 
 class RollupsBehind(MeteringError):
     """Samples cannot expire yet, because the roll-ups do not hold all of them."""
+
+
+class BadPath(MeteringError, ValueError):
+    """A definition's JSONPath cannot be read."""
+
+
+class BadReading(MeteringError, ValueError):
+    """One of several readings in a notification cannot be used; the others can."""
