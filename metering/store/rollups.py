@@ -8,6 +8,8 @@ or the new one and none. Whatever dies half-way leaves its transaction undone, a
 from __future__ import annotations
 
 import logging
+import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
@@ -63,21 +65,24 @@ def day_of(moment: datetime) -> datetime:
     return hour_of(moment).replace(hour=0)
 
 
-def roll_up(now: datetime) -> bool:
+def roll_up(now: datetime, seconds: float = math.inf) -> bool:
     """Roll up every hour that ended `GRACE` before ``now``, then what came late; False where another process does.
 
-    Each hour in a transaction of its own. Safe to run at any time, from any process, and to kill.
+    After so many ``seconds`` it stops between two hours, for the next run to go on. Each hour is a transaction of its
+    own: safe to run at any time, from any process, and to kill.
     """
+    stop = time.monotonic() + seconds
     with leases.held("roll up", _LEASE) as lease:
         if lease is None:
             return False
         try:
             _close(hour_of(now - GRACE))
-            while _roll_next():
+            while time.monotonic() < stop and _roll_next():
                 lease.renew()
             for _ in range(_notes() // AT_ONCE + 1):
-                settle()
-                lease.renew()
+                if time.monotonic() < stop:
+                    settle()
+                    lease.renew()
         except LeaseLost as exc:
             log.warning("%s: it rolls up from here", exc)
     return True

@@ -81,7 +81,7 @@ def keep_days() -> None:
 @app.task(name="metering.roll_up", base=LedgerTask, Request="metering.tasks.intake:PlainRequest")
 def roll_up() -> None:
     """Roll up the hours that ended since the last time, and what came late."""
-    rollups.roll_up(datetime.now(UTC))
+    rollups.roll_up(datetime.now(UTC), seconds=45)  # of a long history it does a part each minute
 
 
 MOST_SEALED = 100_000_000  # samples of a day: to read more would take longer than a task may

@@ -160,6 +160,16 @@ def test_a_second_roller_leaves_the_work_to_the_first() -> None:
     assert roll_up(HOUR)
 
 
+def test_a_run_that_has_no_time_left_leaves_the_rest_to_the_next() -> None:
+    store(reading(1, 0), reading(2, HOUR))
+    assert rollups.roll_up(at(2 * HOUR) + rollups.GRACE, seconds=0)
+    assert marks() == Marks(EPOCH, at(2 * HOUR), EPOCH)
+    store(reading(4, 1))
+    roll_up(2 * HOUR)
+    assert [row[1:] for row in hours()] == [(2, 5.0), (1, 2.0)]
+    assert not Late.objects.exists()
+
+
 def test_nothing_is_rolled_up_again_once_its_samples_have_expired() -> None:
     expired = at(MIDNIGHT + DAY)
     store(reading(1, 0), reading(2, DAY))
