@@ -116,5 +116,7 @@ beat_schedule: dict[str, dict[str, Any]] = {
     for source in _sources
 } | {
     "drain the dead letters": {"task": "metering.drain_dead", "schedule": Aligned(30)},
+    "keep the days": {"task": "metering.keep_days", "schedule": Aligned(3600)},
+    "roll up": {"task": "metering.roll_up", "schedule": Aligned(60)},
     "seal the days that are over": {"task": "metering.seal_days", "schedule": Aligned(3_600)},
 }

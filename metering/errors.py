@@ -83,6 +83,18 @@ class MalformedNotification(MeteringError):
     """A notification's body is not JSON, or no envelope that OpenStack services send."""
 
 
+class Overtaken(MeteringError):
+    """Somebody else did the same work meanwhile; nothing was changed."""
+
+
+class ArchiveFailed(MeteringError):
+    """A day's samples could not be archived whole, or a file is no sound archive."""
+
+
+class RollupsBehind(MeteringError):
+    """Samples cannot expire yet, because the roll-ups do not hold all of them."""
+
+
 class BadPath(MeteringError, ValueError):
     """A definition's JSONPath cannot be read."""
 

@@ -1,6 +1,7 @@
 """What is stored, and every question we ask of it. Written by ``metering.store``, never by ``save()``."""
 
 from metering.models.access import Caller, Token
+from metering.models.days import LedgerDay
 from metering.models.digests import Digest
 from metering.models.events import Event, EventTrait, EventType
 from metering.models.leases import Lease
@@ -28,6 +29,7 @@ __all__ = [
     "ForeignId",
     "Late",
     "Lease",
+    "LedgerDay",
     "Node",
     "PollSlot",
     "Quarantine",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.indexes import BrinIndex, GinIndex
 from django.db import models
 
 from metering.models.queries import ResourceMetadataQuerySet, ResourceQuerySet, SampleQuerySet, SeriesQuerySet
@@ -15,7 +15,7 @@ class Series(models.Model):
     its first 32 bits, which stand in the message_id of each sample, so that an id alone finds its row.
     """
 
-    id = models.BigAutoField(primary_key=True)
+    id = models.AutoField(primary_key=True)
     digest = models.BinaryField(max_length=32, unique=True)
     tag = models.BigIntegerField(db_index=True)
     source = models.TextField()
@@ -48,7 +48,7 @@ class ResourceMetadata(models.Model):
     ``document`` is null where jsonb cannot hold it.
     """
 
-    id = models.BigAutoField(primary_key=True)
+    id = models.AutoField(primary_key=True)
     digest = models.BinaryField(max_length=32, unique=True)  # SHA-256 of body
     body = models.TextField()
     document = models.JSONField(null=True)
@@ -94,6 +94,7 @@ class Resource(models.Model):
 class Signer(models.Model):
     """Whose key, and in which form, signed a sample."""
 
+    id = models.AutoField(primary_key=True)
     scheme = models.TextField()  # n1, or ceilometer with its variant
     kid = models.TextField()
     publisher = models.TextField()
@@ -165,6 +166,7 @@ class ForeignId(models.Model):
 
     class Meta:
         db_table = "foreign_id"
+        indexes = (BrinIndex(fields=("ts",), name="foreign_id_by_time"),)  # those of expired samples, found to go too
 
     def __str__(self) -> str:
         return str(self.message_id)

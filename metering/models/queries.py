@@ -13,8 +13,9 @@ from django.db.models.functions import Coalesce
 
 from metering.identity import EPOCH, prefix_of
 from metering.models.access import Caller
+from metering.models.figures import Figure
 from metering.models.questions import Question, Scalar, Window, metadata_condition
-from metering.models.statistics import Figure, Statistics, add_up
+from metering.models.statistics import Statistics, add_up
 
 if TYPE_CHECKING:
     from metering.models.ledger import Resource, ResourceMetadata, Sample, Series  # noqa: F401  # names in annotations
@@ -56,6 +57,17 @@ class SeriesQuerySet(VisibleQuerySet["Series"]):
         if not question.window.is_open:
             return found.filter(Exists(Sample.objects.within(question.window).filter(series_id=OuterRef("pk"))))
         return found
+
+    def statistics(
+        self, question: Question, figures: Iterable[Figure], group_by: Sequence[str] = (), period: int = 0
+    ) -> list[Statistics]:
+        """The figures of each unit, group and period that has samples, by time, group and unit. One grouped query.
+
+        A period is ``period`` seconds, its end excluded; the first begins where the question's window does, else at
+        the first sample. 0 puts all time into one. Raises OverflowError where a period passes the end of the
+        calendar, and Django's DataError where volumes are too large to be added up.
+        """
+        return add_up(self.of(question.equal), question, figures, group_by, period)
 
     def with_latest_metadata(self, wanted: Mapping[str, Scalar], window: Window) -> Self:
         """Those whose latest sample within the window says this of its resource."""
@@ -135,21 +147,6 @@ class SampleQuerySet(VisibleQuerySet["Sample"]):
     def newest_first(self) -> Self:
         """The latest read first, with what a reader is shown of each."""
         return self.select_related("series", "metadata").order_by("-ts", "-series_id", "-message_id")
-
-    def statistics(
-        self,
-        figures: Iterable[Figure],
-        group_by: Sequence[str] = (),
-        period: int = 0,
-        start: datetime | None = None,
-    ) -> list[Statistics]:
-        """The figures of each unit, group and period that has samples, by time, group and unit. One query.
-
-        A period is ``period`` seconds, its end excluded; the first begins at ``start``, else at the first sample.
-        0 puts all time into one. Raises OverflowError where a period passes the end of the calendar, and Django's
-        DataError where volumes are too large to be added up.
-        """
-        return add_up(self, figures, group_by, period, start)
 
     def with_message_id(self, message_id: uuid.UUID) -> Self:
         """The sample of this id: one of ours says its time and series, a foreign one is looked up."""

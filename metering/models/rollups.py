@@ -6,12 +6,6 @@ from django.db import models
 
 from metering.models.ledger import Series
 
-# Where a volume is so large that adding up may overflow, sum, m2 and increase are infinite.
-FIGURES = (
-    "count", "sum", "min", "max", "first_at", "first_volume", "last_at", "last_volume",
-    "m2", "increase", "resets", "gap",
-)  # fmt: skip
-
 
 class RollUp(models.Model):
     """One series' samples in one span of time: what is known of them together."""

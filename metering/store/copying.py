@@ -19,7 +19,7 @@ COLUMNS = "series_id, ts, message_id, volume, recorded_at, metadata_id, signer_i
 _HEAD = b"PGCOPY\n\xff\r\n\0" + bytes(8)  # no flags, no extension
 _TAIL = b"\xff\xff"
 # The number of columns, then each with its length before it. Big-endian, so that rows sort by their key.
-_ROW = struct.Struct(">h" + "iq" + "iq" + "i16s" + "id" + "iq" + "iq" + "iq" + "i32s")
+_ROW = struct.Struct(">h" + "ii" + "iq" + "i16s" + "id" + "iq" + "ii" + "ii" + "i32s")
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -29,17 +29,17 @@ def packed(genuine: Sequence[Genuine], ids: Ids, recorded_at: datetime) -> list[
     series, times, volumes, metadata, identities, signers, signatures, _, _ = zip(*genuine, strict=True)
     moments = {moment: (moment - _EPOCH) // _MICROSECOND for moment in set(times)}
     raw = bytes.fromhex("".join(identities).replace("-", ""))
-    eight = repeat(8)
+    four, eight = repeat(4), repeat(8)
     return sorted(
         map(
             _ROW.pack,
-            repeat(8), eight, [ids.series[one.digest] for one in series],
+            repeat(8), four, [ids.series[one.digest] for one in series],
             eight, map(moments.__getitem__, times),
             repeat(16), [raw[place : place + 16] for place in range(0, len(raw), 16)],
             eight, volumes,
             eight, repeat((recorded_at - _EPOCH) // _MICROSECOND),
-            eight, map(ids.metadata.__getitem__, metadata),
-            eight, map(ids.signers.__getitem__, signers),
+            four, map(ids.metadata.__getitem__, metadata),
+            four, map(ids.signers.__getitem__, signers),
             repeat(32), signatures,
         )
     )  # fmt: skip

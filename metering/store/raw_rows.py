@@ -20,7 +20,7 @@ _COLUMNS = "series_id::bigint, ts, message_id, volume, metadata_id::bigint, sign
 # A signature of another length is shown as one that fits nothing: each row then has the same form.
 _SIGNATURE = "CASE WHEN octet_length(signature) = 32 THEN signature ELSE decode(repeat('00', 32), 'hex') END"
 _HEAD, _TAIL = 19, 2  # bytes around the rows of a binary COPY
-_ROW = struct.Struct(">2x 4xq 4xq 4x16s 4xd 4xq 4xq 4x32s")  # before each column stands its length
+_ROW = struct.Struct(">2x 4xi 4xq 4x16s 4xd 4xi 4xi 4x32s")  # before each column stands its length
 _ZERO = datetime(2000, 1, 1, tzinfo=UTC)  # PostgreSQL's times are microseconds since then
 _BOUND = re.compile(r"FROM \('(\d{4}-\d\d-\d\d)")  # of a partition
 _LAST_SERIES = (1 << 63) - 1

@@ -30,17 +30,18 @@ class Outcome:
     differing: int = 0  # of the refused: genuine, but something else is stored under their id
 
 
-def record(sifted: Sifted, now: datetime) -> Outcome:
+def record(sifted: Sifted, now: datetime, *, restoring: bool = False) -> Outcome:
     """Store every genuine message once, in one transaction with the refused ones and the batch's receipt.
 
     A message under whose id something else is stored moves from the genuine to the refused: what is stored stays.
-    So does one that has expired. Safe to run again. Raises Django's database errors; nothing is stored then.
+    So does one that has expired, unless it is being restored. Safe to run again. Raises Django's database errors;
+    nothing is stored then.
     """
-    partitions.ensure({moment.date() for moment in _moments(sifted.genuine)})
+    partitions.ensure({moment.date() for moment in _moments(sifted.genuine)}, expired=restoring)
     ids = keys.resolve(sifted.genuine)
     with transaction.atomic(), connection.cursor() as cursor:
         marks = watermarks.writing(cursor)
-        genuine, refused = _unexpired(sifted, marks)
+        genuine, refused = (sifted.genuine, sifted.refused) if restoring else _unexpired(sifted, marks)
         stored, differing = _insert(cursor, genuine, ids, marks.recorded_at)
         if differing:
             refused = [*refused, *(refusal(genuine[place], DIFFERS) for place in sorted(differing))]
@@ -73,7 +74,7 @@ def _unexpired(sifted: Sifted, marks: watermarks.Watermarks) -> tuple[list[Genui
 def _keep_late(cursor: Cursor, genuine: Sequence[Genuine], ids: keys.Ids, marks: watermarks.Watermarks) -> None:
     """Have the hours rolled up again that were closed before these samples came."""
     if any(moment < marks.closing for moment in _moments(genuine)):
-        late = [item for item in genuine if item.ts < marks.closing]
+        late = [item for item in genuine if marks.raw_from <= item.ts < marks.closing]
         watermarks.keep_late(cursor, {(ids.series[item.series.digest], _hour(item.ts)) for item in late})
 
 

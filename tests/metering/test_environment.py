@@ -99,6 +99,7 @@ def test_a_role_that_lacks_a_setting_names_it(role: str, name: str, blank: str |
         ("METERING_CENTRAL_SHARDS", "none"),
         ("METERING_API_PORT", "65536"),
         ("METERING_RETENTION_DAYS", "9" * 13),
+        ("METERING_ROLLUP_RETENTION_DAYS", "two years"),
         ("METERING_AHEAD_SECONDS", "1h"),
         ("METERING_SPOOL_BYTES", "1"),
         ("METERING_PATIENCE_SECONDS", "301"),

@@ -17,7 +17,7 @@ from metering.bounds import parse_timestamp
 from metering.environment import Environment
 from metering.models.questions import Window
 from metering.signing import Keyring
-from metering.store import digest_check
+from metering.store import digest_check, rollup_check, rollups
 from metering.store.processes import in_turn
 from metering.store.raw_rows import Choice, Part, parts, stored_days
 from metering.store.verification import MOST_NAMED, Result, Verifier
@@ -45,6 +45,9 @@ class Command(BaseCommand):
 
         parser.add_argument("--digests", action="store_true", help="check the digests instead of the signatures")
         parser.add_argument("--known-head", metavar="NUMBER:DIGEST", help="with --digests: a head printed earlier")
+        parser.add_argument(
+            "--rollups", action="store_true", help="check the roll-ups against samples and hours instead"
+        )
         parser.add_argument("--head", action="store_true", help="print the head of the digests, and check nothing")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -52,6 +55,8 @@ class Command(BaseCommand):
             raise CommandError("--processes must be 1 or more")
         if options["head"]:
             self.stdout.write(digest_check.head_text())
+        elif options["rollups"]:
+            self._check_rollups(options)
         elif options["digests"] or options["known_head"]:
             self._check_digests(options)
         else:
@@ -91,6 +96,19 @@ class Command(BaseCommand):
             self.stdout.write(f"not sealed yet: {', '.join(map(str, waiting))}")
         self.stdout.write(f"{len(days)} days checked, {len(faults)} faults; the head is {digest_check.head_text()}")
         if faults:
+            sys.exit(1)
+
+    def _check_rollups(self, options: dict[str, Any]) -> None:
+        bounds = (
+            rollups.hour_of(parse_timestamp(text)) if (text := options[side]) else None for side in ("start", "end")
+        )
+        found = 0
+        for fault in rollup_check.faults(*bounds):
+            self.stdout.write(str(fault))
+            found += 1
+        self.stdout.write(f"{found} roll-ups differ from what they are of" if found else "every roll-up is right")
+        if found:
+            self.stdout.write("manage.py rebuild_rollups makes them anew")
             sys.exit(1)
 
     @contextmanager
