@@ -52,6 +52,7 @@ class Tally:
     notifications: int = 0
     samples: int = 0
     unwanted: int = 0  # of an event type that nobody listens to
+    unread: int = 0  # nova's, in the form that is not metered
     events: int = 0
     refused: int = 0  # malformed, or a listener failed: kept as dead letters
 
@@ -59,7 +60,8 @@ class Tally:
         events = f"{self.events} events, " if self.events else ""
         return (
             f"{self.notifications} notifications acknowledged: {self.samples} samples sent, {events}"
-            f"{self.unwanted} of types that nobody wants, {self.refused} refused"
+            f"{self.unwanted} of types that nobody wants, {self.unread} in the form of nova that is not metered, "
+            f"{self.refused} refused"
         )
 
 
@@ -162,7 +164,10 @@ class Session:
             content_type = delivery.content_type or "application/data"
             letter = DeadLetter(delivery.body, content_type, self.broker, exchange, heard.event_type, heard.failures)
         elif heard.message_id is None:
-            self.tally.unwanted += 1
+            if self.index.is_unread(exchange, heard.event_type):
+                self.tally.unread += 1
+            else:
+                self.tally.unwanted += 1
         self.batch.add(delivery.receipt, heard, letter)
         self.consumer.held = self.batch.held
 

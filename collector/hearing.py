@@ -14,7 +14,7 @@ from collector.index import Index, Subscription
 from collector.notification import Notification, decode, event_type_of, parse
 from metering.bounds import check_series, check_volume
 from metering.counters import Counter, Metadata
-from metering.errors import BadCounter, MalformedNotification
+from metering.errors import BadCounter, BadReading, MalformedNotification
 from metering.events import Event
 from metering.identity import EPOCH
 from metering.packing import write_metadata
@@ -93,8 +93,11 @@ def _ask(listeners: Iterable[Subscription], notification: Notification) -> Heard
             if subscription.relays:
                 whole += list(subscription.listener.whole(notification))
                 continue
-            # All of a listener's counters or none: half of them would look like the whole.
-            counters += list(_counters(subscription, notification))
+            # All of a listener's counters or none: half of them would look like the whole. But for those that it
+            # gives up itself, one of several: that is told.
+            bad: list[BadReading] = []
+            counters += list(_counters(subscription, notification, bad))
+            failures += [Failure(f"listener {subscription.name} failed in part", _last_line(exc)) for exc in bad]
         except Exception as exc:  # a listener is anybody's code: it costs itself only
             log.warning(
                 "listener %s failed on %s %s",
@@ -104,11 +107,17 @@ def _ask(listeners: Iterable[Subscription], notification: Notification) -> Heard
     return Heard(notification.event_type, notification.message_id, tuple(counters), tuple(failures), whole=tuple(whole))
 
 
-def _counters(subscription: Subscription, notification: Notification) -> Iterator[Counter]:
-    """A listener's counters, with the notification's time and origin where it left them out."""
+def _counters(subscription: Subscription, notification: Notification, bad: list[BadReading]) -> Iterator[Counter]:
+    """A listener's counters, with the notification's time and origin where it left them out.
+
+    What it gave up goes into ``bad``.
+    """
     known: dict[int, tuple[Mapping[str, Any], Metadata]] = {}  # by id: what was handed over, and what goes on
     checked: tuple[str | None, ...] = ()  # the ids of the last one: nearly always all are of one resource
     for made in subscription.listener.counters(notification):
+        if isinstance(made, BadReading):
+            bad.append(made)
+            continue
         if not isinstance(made, Counter):
             raise BadCounter(f"it yielded a {type(made).__name__} instead of a Counter")
         ids = made.user_id, made.project_id, made.resource_id

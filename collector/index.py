@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -10,13 +9,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from collector import nova_forms
+from collector.event_types import REMEMBERED, compiled, is_pattern, is_regex, overlap
 from collector.events.keeping import EventKeeper, keeper_of
 from collector.notification import DEFAULT_TOPICS, Listener, Relay
 from metering import plugins
 from metering.environment import Environment
 from metering.errors import PluginError
-
-REMEMBERED = 4_096  # event types; a flood of made-up ones must not fill the memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +38,26 @@ class Subscription:
         return frozenset(meter.name for meter in self.listener.meters)
 
 
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """Notifications that come beside others which tell the same: they are acknowledged, counted, and not metered."""
+
+    exchange: str
+    topics: tuple[str, ...]
+    event_types: re.Pattern[str]
+
+
 class Index:
     """Event type to subscriptions. A type that was asked for before costs one look-up."""
 
-    def __init__(self, subscriptions: Iterable[Subscription], events: EventKeeper | None = None) -> None:
+    def __init__(
+        self, subscriptions: Iterable[Subscription], events: EventKeeper | None = None, unread: Unread | None = None
+    ) -> None:
         self.events = events
         self.subscriptions, self.left_out = _without_rivals(subscriptions)
+        self._unread = unread
         self._exact: dict[tuple[str, str], list[Subscription]] = {}
-        self._globs: dict[str, list[tuple[re.Pattern[str], Subscription]]] = {}
+        self._patterns: dict[str, list[tuple[re.Pattern[str], Subscription]]] = {}
         for subscription in self.subscriptions:
             for event_type in subscription.event_types:
                 self._add(subscription, event_type)
@@ -59,6 +70,8 @@ class Index:
         wanted: dict[str, set[str]] = {}
         for subscription in self.subscriptions:
             wanted.setdefault(subscription.exchange, set()).update(subscription.topics)
+        if self._unread is not None and self._unread.exchange in wanted:
+            wanted[self._unread.exchange].update(self._unread.topics)
         if self.events is not None:
             for exchange in self.events.exchanges:
                 wanted.setdefault(exchange, set()).update(self.events.topics)
@@ -69,17 +82,23 @@ class Index:
         found = tuple(exchange for exchange in self.topics if self.find(exchange, event_type))
         return found or (("",) if self.events is not None else ())  # an event is the same from any
 
+    def is_unread(self, exchange: str, event_type: str | None) -> bool:
+        """Whether it is of the form that is not metered, as opposed to one that is unknown."""
+        unread = self._unread
+        if unread is None or event_type is None or exchange != unread.exchange:
+            return False
+        return unread.event_types.match(event_type) is not None
+
     def _add(self, subscription: Subscription, event_type: str) -> None:
-        if _is_glob(event_type):
-            pattern = re.compile(fnmatch.translate(event_type))
-            self._globs.setdefault(subscription.exchange, []).append((pattern, subscription))
+        if is_pattern(event_type):
+            self._patterns.setdefault(subscription.exchange, []).append((compiled(event_type), subscription))
         else:
             self._exact.setdefault((subscription.exchange, event_type), []).append(subscription)
 
     def _find(self, exchange: str, event_type: str) -> tuple[Subscription, ...]:
         """Who wants this event type from this exchange, each once, by name."""
         wanting = {found.name: found for found in self._exact.get((exchange, event_type), ())}
-        for pattern, found in self._globs.get(exchange, ()):
+        for pattern, found in self._patterns.get(exchange, ()):
             if pattern.match(event_type):
                 wanting[found.name] = found
         return tuple(wanting[name] for name in sorted(wanting))
@@ -89,7 +108,8 @@ def load(settings: Environment, environ: Mapping[str, str] = os.environ) -> Inde
     """The index of the listeners that are installed and on. Raises `PluginError` for one that breaks its contract."""
     listeners = plugins.enabled(plugins.COLLECTOR, settings, environ)
     subscriptions = [subscribe(name, listener) for name, listener in listeners.items()]
-    return Index(subscriptions, keeper_of(settings.events))
+    unread = Unread("nova", *nova_forms.other_than(settings.nova_notifications))
+    return Index(subscriptions, keeper_of(settings.events), unread)
 
 
 def subscribe(name: str, listener: Any) -> Subscription:
@@ -115,13 +135,9 @@ def _names(name: str, field: str, value: object) -> tuple[str, ...]:
     names = tuple(value)
     if not names or not all(isinstance(item, str) and item for item in names):
         raise PluginError(f"listener {name!r}: {field} must be a tuple of texts, not {value!r}")
-    if field == "event_types" and any("[" in item for item in names):
+    if field == "event_types" and any("[" in item and not is_regex(item) for item in names):
         raise PluginError(f"listener {name!r}: event_types are exact or have * and ?, nothing else: {value!r}")
     return names
-
-
-def _is_glob(event_type: str) -> bool:
-    return "*" in event_type or "?" in event_type
 
 
 def _without_rivals(subscriptions: Iterable[Subscription]) -> tuple[tuple[Subscription, ...], dict[str, str]]:
@@ -131,34 +147,28 @@ def _without_rivals(subscriptions: Iterable[Subscription]) -> tuple[tuple[Subscr
     """
     kept: list[Subscription] = []
     left_out: dict[str, str] = {}
+    claims: dict[tuple[str, str], list[Subscription]] = {}  # exchange and meter -> who makes it
     for subscription in sorted(subscriptions, key=lambda one: one.name):
-        reasons = (_rivalry(subscription, earlier) for earlier in kept)
+        rivals = {
+            rival.name: rival
+            for meter in subscription.meters
+            for rival in claims.get((subscription.exchange, meter), ())
+        }
+        reasons = (_rivalry(subscription, rivals[name]) for name in sorted(rivals))
         reason = next((reason for reason in reasons if reason), None)
-        if reason is None:
-            kept.append(subscription)
-        else:
+        if reason is not None:
             left_out[subscription.name] = reason
+            continue
+        kept.append(subscription)
+        for meter in subscription.meters:
+            claims.setdefault((subscription.exchange, meter), []).append(subscription)
     return tuple(kept), left_out
 
 
 def _rivalry(one: Subscription, other: Subscription) -> str | None:
-    meters = one.meters & other.meters
-    if one.exchange != other.exchange or not meters:
-        return None
     for mine in one.event_types:
         for theirs in other.event_types:
             if overlap(mine, theirs):
+                meters = one.meters & other.meters
                 return f"{other.name!r} makes {', '.join(sorted(meters))} of {theirs} too"
     return None
-
-
-@lru_cache(maxsize=REMEMBERED)
-def overlap(one: str, other: str) -> bool:
-    """Whether some event type fits both, each exact or with ``*`` and ``?``."""
-    if not one or not other:
-        return not (one + other).strip("*")
-    if one[0] == "*":
-        return overlap(one[1:], other) or overlap(one, other[1:])
-    if other[0] == "*":
-        return overlap(other, one)
-    return (one[0] == other[0] or "?" in (one[0], other[0])) and overlap(one[1:], other[1:])

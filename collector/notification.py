@@ -15,7 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 import orjson
 
 from metering.counters import Counter, Meter
-from metering.errors import MalformedNotification
+from metering.errors import BadReading, MalformedNotification
 
 DEFAULT_TOPICS = ("notifications.info",)
 
@@ -80,8 +80,11 @@ class Listener(Protocol):
         """Every meter it may make."""
         ...
 
-    def counters(self, notification: Notification) -> Iterable[Counter]:
-        """Zero or more readings; whatever it raises costs only what it read itself."""
+    def counters(self, notification: Notification) -> Iterable[Counter | BadReading]:
+        """Zero or more readings; whatever it raises costs only what it read itself.
+
+        Where it has several, a `BadReading` in the place of one costs that one only.
+        """
         ...
 
 

@@ -2,53 +2,54 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
-log = logging.getLogger(__name__)
-
-USER_PREFIX = "metering."  # a user's own key with this prefix is meant for metering
-LONGEST_USER_VALUE = 256  # characters
+_SECRET_PARTS = ("token", "password", "passwd", "secret", "psk", "credential", "private_key", "authorization")
 
 
-def number(payload: Mapping[str, Any], key: str) -> float | None:
-    """The number under a key; None where there is none (absent, null or an empty text).
+def number(value: Any, label: str) -> float | None:
+    """A number, also one written as text; None where there is none (null or an empty text).
 
-    Raises ValueError for what is there and is no finite number.
+    Raises ValueError, which names the field by its ``label``, for what is there and is no finite number.
     """
-    value = payload.get(key)
     if value is None or value == "":
-        log.info("a payload says no %s: no sample of it", key)
         return None
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        raise ValueError(f"{key} is not a number but a {type(value).__name__}")
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError(f"{label} is not a number but a {type(value).__name__}")
     try:
         result = float(value)
     except (ValueError, OverflowError):
-        raise ValueError(f"{key} is not a number: {str(value)[:40]!r}") from None
+        raise ValueError(f"{label} is not a number: {str(value)[:40]!r}") from None
     if not math.isfinite(result):
-        raise ValueError(f"{key} is not finite")
+        raise ValueError(f"{label} is not finite")
     return result
 
 
-def text(payload: Mapping[str, Any], key: str) -> str | None:
-    """The text under a key; None where there is none, or an empty one. Raises ValueError for anything else."""
-    value = payload.get(key)
+def text(value: Any, label: str) -> str | None:
+    """A text; None where there is none, or an empty one. Raises ValueError for anything else."""
     if value is None or value == "":
         return None
     if not isinstance(value, str):
-        raise ValueError(f"{key} is not a text but a {type(value).__name__}")
+        raise ValueError(f"{label} is not a text but a {type(value).__name__}")
     return value
 
 
-def resource(payload: Mapping[str, Any], key: str) -> str:
+def resource(value: Any, label: str) -> str:
     """The id of what the payload is about. Raises ValueError when it names none."""
-    found = text(payload, key)
+    found = text(value, label)
     if found is None:
-        raise ValueError(f"it has no {key}")
+        raise ValueError(f"it has no {label}")
     return found
+
+
+def mapping(value: Any, label: str) -> Mapping[str, Any]:
+    """An object, in which keys can be looked for. Raises ValueError for anything else."""
+    if not isinstance(value, dict):
+        raise ValueError(f"{label} is not an object but a {type(value).__name__}")
+    return value
 
 
 def said(**values: Any) -> dict[str, Any]:
@@ -56,19 +57,16 @@ def said(**values: Any) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value}
 
 
-def user_metadata(tags: Any, taken: Mapping[str, Any]) -> dict[str, Any]:
-    """The user's own keys that are meant for metering, in the form in which samples carry them.
+def without_secrets(value: Any) -> Any:
+    """A part of a payload without whatever lets one in somewhere: what is kept whole may hold a token or a key."""
+    if isinstance(value, dict):
+        return {key: without_secrets(inner) for key, inner in value.items() if not is_secret(key)}
+    if isinstance(value, list):
+        return [without_secrets(inner) for inner in value]
+    return value
 
-    Their prefix is cut, dots become underscores, long texts are cut; keys that are ``taken`` are left
-    out. Old nova sends a list here: it says nothing that can be read.
-    """
-    if not isinstance(tags, Mapping):
-        return {}
-    meant = (
-        (key.removeprefix(USER_PREFIX).replace(".", "_"), value)
-        for key, value in tags.items()
-        if key.startswith(USER_PREFIX)
-    )
-    return {
-        key: value[:LONGEST_USER_VALUE] if isinstance(value, str) else value for key, value in meant if key not in taken
-    }
+
+@lru_cache(maxsize=4_096)  # services have few names for fields; a flood of made-up ones must not fill the memory
+def is_secret(key: str) -> bool:
+    """Whether a field's name says that what it holds is not for others."""
+    return any(part in key.lower() for part in _SECRET_PARTS)

@@ -63,6 +63,8 @@ class Environment:
     replica_urls: tuple[str, ...]  # of the database, for the API to read from
     replica_lag_seconds: int  # a replica further behind is not asked
     notification_urls: tuple[str, ...]
+    nova_notifications: str  # which of nova's two forms is metered: unversioned or versioned
+    meter_definitions: tuple[str, ...]  # folders with meters of notifications
     secrets: Mapping[str, bytes]  # kid -> master secret; the first signs, all verify
     node_key: NodeKey | None
     signature: str  # of plain messages: canonical or ceilometer
@@ -237,6 +239,9 @@ def load(environ: Mapping[str, str]) -> Environment:
         replica_urls=read.names("METERING_REPLICA_URLS"),
         replica_lag_seconds=read.number("METERING_REPLICA_LAG_SECONDS", 120, 1, 86_400),
         notification_urls=read.names("METERING_NOTIFICATION_URLS"),
+        nova_notifications=read.choice("METERING_NOVA_NOTIFICATIONS", "unversioned", ("unversioned", "versioned"))
+        or "",
+        meter_definitions=read.names("METERING_METER_DEFINITIONS"),
         secrets=_secrets(read.names("METERING_SECRETS")),
         node_key=_node_key(read.text("METERING_NODE_KEY")),
         signature=read.choice("METERING_SIGNATURE", "canonical", ("canonical", "ceilometer")) or "",

@@ -81,3 +81,11 @@ class CutShort(MeteringError):
 
 class MalformedNotification(MeteringError):
     """A notification's body is not JSON, or no envelope that OpenStack services send."""
+
+
+class BadPath(MeteringError, ValueError):
+    """A definition's JSONPath cannot be read."""
+
+
+class BadReading(MeteringError, ValueError):
+    """One of several readings in a notification cannot be used; the others can."""

@@ -84,17 +84,24 @@ def load(
 def _declared(
     namespace: str, settings: Environment, environ: Mapping[str, str], installed: Iterable[Plugin]
 ) -> Iterator[Plugin]:
-    """Plugins that are made from an operator's files. One whose name or meter is taken already is left out."""
+    """Plugins that are made from files. One whose name is taken already is left out; so is a pollster by its meter.
+
+    Of listeners, who makes which meter of which event is compared where their event types are known.
+    """
     on = [plugin for plugin in installed if plugin.target is not None]
+    names = {plugin.name: plugin for plugin in on}
+    meters = {name: plugin for plugin in on for name in _names(plugin)} if namespace != COLLECTOR else {}
     for plugin in _from_files(namespace, settings, environ):
-        taken = next((other for other in on if other.name == plugin.name or _names(other) & _names(plugin)), None)
+        taken = names.get(plugin.name) or next((meters[name] for name in _names(plugin) if name in meters), None)
         if plugin.target is not None and plugin.name in settings.disabled_plugins:
             yield plugin.left_out("named in METERING_DISABLED_PLUGINS")
         elif plugin.target is not None and taken is not None:
             what = "name" if taken.name == plugin.name else "meter"
             yield plugin.left_out(f"its {what} is taken already, by {taken.name!r} ({taken.package})")
         else:
-            on += [plugin] if plugin.target is not None else []
+            if plugin.target is not None:
+                names[plugin.name] = plugin
+                meters |= dict.fromkeys(_names(plugin), plugin) if namespace != COLLECTOR else {}
             yield plugin
 
 

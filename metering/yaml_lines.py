@@ -9,6 +9,8 @@ from typing import Any
 import yaml
 from yaml.constructor import SafeConstructor
 
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C reads ten times as fast
+
 
 class BadYAML(ValueError):
     """A text is no YAML that we read; ``line`` is where that shows."""
@@ -32,7 +34,7 @@ class Part:
 def read(text: str) -> Part:
     """The one document in the text; an empty one is None on line 1. Raises `BadYAML`."""
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        node = yaml.compose(text, Loader=_LOADER)
         return Part(None, 1) if node is None else _part(node, ())
     except yaml.MarkedYAMLError as exc:
         mark = exc.problem_mark or exc.context_mark

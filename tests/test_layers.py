@@ -37,8 +37,8 @@ LIBRARIES_OF_ONE_FILE = {
 }
 WITHOUT_DJANGO = (
     "errors", "counters", "bounds", "identity", "signing", "ceilometer", "messages", "packing", "publish", "spool",
-    "sources", "sources_file", "yaml_lines", "events", "event_messages", "event_settings", "event_sifting",
-    "plugins", "contracts", "environment", "topology", "schedule", "celery",
+    "sources", "sources_file", "yaml_lines", "definition_files", "events", "event_messages", "event_settings",
+    "event_sifting", "plugins", "contracts", "environment", "topology", "schedule", "celery",
     "doctor/finding", "doctor/meters", "doctor/host", "doctor/broker",
 )  # fmt: skip
 

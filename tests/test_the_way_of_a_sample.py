@@ -65,14 +65,14 @@ def test_a_sample_goes_from_an_oslo_messaging_notifier_to_the_api(
         [sample] = installation.get("/v2/samples?q.field=meter&q.value=volume.size", token)
         assert sample["resource_id"] == body["payload"]["volume_id"]
         assert (sample["volume"], sample["unit"], sample["type"]) == (body["payload"]["size"], "GiB", "gauge")
-        assert installation.manage("verify_samples").startswith("2 of 2 samples verify")
+        assert installation.manage("verify_samples").startswith("3 of 3 samples verify")
 
 
 def test_a_notification_sent_by_hand_and_again_is_stored_once(installation: Installation) -> None:
     installation.start("samples", "consumer")
     file = str(NOTIFICATIONS / "volume.create.end.json")
     installation.manage("send_notification", file)
-    wait_for(lambda: Sample.objects.count() == 2, "volume and volume.size stored")
+    wait_for(lambda: Sample.objects.count() == 3, "volume, volume.size and volume.create.end stored")
 
     installation.manage("send_notification", file)
     lines = installation.folder / "notifications.jsonl"
@@ -81,7 +81,7 @@ def test_a_notification_sent_by_hand_and_again_is_stored_once(installation: Inst
     installation.manage("send_sample", "after.all.of.them", "1", "--resource", "r")
     wait_for(lambda: Series.objects.filter(meter="after.all.of.them").exists(), "what was sent last stored")
 
-    assert Sample.objects.exclude(series__meter="after.all.of.them").count() == 2
+    assert Sample.objects.exclude(series__meter="after.all.of.them").count() == 3
 
 
 def test_a_compute_worker_needs_no_database_driver_and_no_database(

@@ -56,7 +56,7 @@ def found(namespace: str, settings: Environment, environ: Mapping[str, str]) -> 
         if declared.definition is None:
             # It may be of either namespace: it is shown once, where most of them are.
             if namespace == CENTRAL:
-                file, line = _where(declared)
+                file, line = declared.file_and_line
                 yield Plugin(declared.name, namespace, file, None, declared.fault, broken=True, version=line)
         elif _NAMESPACES[namespace] in declared.definition.namespaces:
             yield _plugin(namespace, declared, declared.definition, settings, values)
@@ -71,14 +71,8 @@ def _plugin(
     reason = reason_off(pollster, settings, has_clouds=bool(service.named(values)))
     target = NodePollster(pollster) if namespace == COMPUTE else pollster
     meters = (definition.meter,)
-    file, line = _where(declared)
+    file, line = declared.file_and_line
     return Plugin(declared.name, namespace, file, None if reason else target, reason, meters, version=line)
-
-
-def _where(declared: Declared) -> tuple[str, str]:
-    """The file, in the place of a package, and the line, in that of its version."""
-    file, _, line = declared.where.rpartition(":")
-    return (file, f"line {line}") if file else (declared.where, "")
 
 
 def reason_off(pollster: DeclaredPollster, settings: Environment, *, has_clouds: bool) -> str | None:

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).parent.parent / "data" / "notifications"
-RECORDED = sorted(path.stem for path in FOLDER.glob("*.json"))
+TEXTS = {json.loads(text)["event_type"]: text for text in (path.read_text() for path in FOLDER.glob("*.json"))}
+RECORDED = sorted(TEXTS)
 
 
 def recorded(event_type: str, **payload: Any) -> dict[str, Any]:
     """The recorded notification of this event type, with some fields of its payload changed."""
-    message: dict[str, Any] = json.loads((FOLDER / f"{event_type}.json").read_text())
+    message: dict[str, Any] = json.loads(TEXTS[event_type])
     message["payload"].update(payload)
     return message
 

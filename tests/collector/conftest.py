@@ -6,12 +6,13 @@ from contextlib import ExitStack
 import pytest
 from celery import Celery
 
-from collector.index import Index
+from collector.index import Index, load
 from tests.collector.line import OurBus, Running, Services, celery_app, index_of
+from tests.collector.rows import SETTINGS
 from tests.services import RabbitMQ
 from tests.stage import Stage
 
-EXCHANGES = ("ceilometer", "cinder", "glance", "nova")
+EXCHANGES = tuple(load(SETTINGS, {}).topics)
 
 Start = Callable[..., Running]
 

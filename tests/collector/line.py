@@ -18,19 +18,48 @@ from kombu import Connection, Queue, pools
 from collector.bus import connection_to, queue_of
 from collector.consumer import Consumer
 from collector.index import Index, subscribe
-from collector.listeners.image import ImageListener
-from collector.listeners.instance import InstanceListener
-from collector.listeners.volume import VolumeListener
+from collector.notification import Listener, Notification
 from collector.sending import send
 from metering import messages, topology
+from metering.counters import Counter
+from metering.errors import BadReading
 from metering.publish import Publisher
 from metering.signing import Signer
 from tests.collector.bodies import recorded
+from tests.collector.rows import SHIPPED, fits
 
 T = TypeVar("T")
 PROJECT_ROOT = Path(__file__).parent.parent.parent
-LISTENERS = {"image": ImageListener(), "instance": InstanceListener(), "volume": VolumeListener()}
 SIGNER = Signer("consumer/test", "k1", b"a key of thirty-two bytes or more")
+
+
+class Together:
+    """Shipped rows as one listener: enough of an installation for a test of what carries their samples."""
+
+    def __init__(self, *names: str) -> None:
+        self._rows: list[Listener] = [SHIPPED[name] for name in names]
+        self.exchange = self._rows[0].exchange
+        self.event_types = tuple(dict.fromkeys(wanted for row in self._rows for wanted in row.event_types))
+        self.meters = tuple(meter for row in self._rows for meter in row.meters)
+
+    def counters(self, notification: Notification) -> Iterator[Counter | BadReading]:
+        for row in self._rows:
+            if any(fits(wanted, notification.event_type) for wanted in row.event_types):
+                yield from row.counters(notification)
+
+
+LISTENERS: dict[str, Listener] = {
+    "image": Together("glance.image.size", "glance.image.download", "glance.image.serve"),
+    "instance": Together(
+        "nova.instance",
+        "nova.memory",
+        "nova.vcpus",
+        "nova.disk.root.size",
+        "nova.disk.ephemeral.size",
+        "nova.compute.instance.booting.time",
+    ),
+    "volume": Together("cinder.volume", "cinder.volume.size"),
+}
 
 
 def index_of(**listeners: Any) -> Index:

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from collector.dead_letters import LARGEST_KEPT, DeadLetter
+from collector.event_types import REMEMBERED
 from collector.hearing import Failure, Heard, hear
-from collector.index import REMEMBERED
 from collector.notification import LARGEST_BODY, without_secrets
 from metering import messages, packing
 from tests.collector.bodies import RECORDED, body, enveloped, recorded

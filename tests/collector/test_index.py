@@ -1,15 +1,13 @@
 from __future__ import annotations
 
-import fnmatch
 import os
 from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from collector.index import REMEMBERED, Index, load, overlap, subscribe
+from collector.event_types import REMEMBERED
+from collector.index import Index, load, subscribe
 from collector.notification import Notification
 from metering import environment
 from metering.counters import Counter, Kind, Meter
@@ -114,22 +112,37 @@ def test_a_listener_that_breaks_its_contract_is_named(listener: Any) -> None:
 
 def test_the_installed_listeners_load_and_one_setting_switches_them_off() -> None:
     everything = load(environment.load(PLAIN), PLAIN)
-    some = PLAIN | {"METERING_DISABLED_PLUGINS": "instance,image"}
+    some = PLAIN | {"METERING_DISABLED_PLUGINS": "neutron-network,nova.memory,glance"}
 
     assert set(everything.topics) >= {"nova", "glance", "cinder"}
     assert everything.left_out == {}
-    assert {"instance", "image"} & {s.name for s in load(environment.load(some), some).subscriptions} == set()
+    names = {subscription.name for subscription in load(environment.load(some), some).subscriptions}
+    assert "nova.instance" in names
+    assert not {name for name in names if name in ("neutron-network", "nova.memory") or name.startswith("glance.")}
 
 
-globs = st.text(alphabet="ab.*?", max_size=6)
+def test_what_is_read_beside_the_metered_form_of_nova_is_known_as_such() -> None:
+    unversioned = load(environment.load(PLAIN), PLAIN)
+    told = PLAIN | {"METERING_NOVA_NOTIFICATIONS": "versioned"}
+    versioned = load(environment.load(told), told)
+
+    assert (
+        unversioned.topics["nova"] == versioned.topics["nova"] == ("notifications.info", "versioned_notifications.info")
+    )
+    assert unversioned.is_unread("nova", "instance.create.end")
+    assert versioned.is_unread("nova", "compute.instance.create.end")
+    assert not unversioned.is_unread("nova", "compute.instance.create.end")
+    assert not unversioned.is_unread("cinder", "instance.create.end")
+    assert not unversioned.is_unread("nova", None)
 
 
-@given(globs, st.text(alphabet="ab.", max_size=6))
-def test_overlap_of_a_glob_and_a_name_is_that_it_fits(glob: str, name: str) -> None:
-    assert overlap(glob, name) == overlap(name, glob) == fnmatch.fnmatchcase(name, glob)
+def test_two_files_of_many_rows_are_compared_by_meter_and_not_each_with_each() -> None:
+    many = {
+        f"{part}{number:04}": Quiet("nova", (f"a.{number}.*",), f"m{number}")
+        for part in "ab"
+        for number in range(2_000)
+    }
 
+    found = index(**many)
 
-@given(globs, globs, st.text(alphabet="ab.", max_size=6))
-def test_two_globs_that_fit_one_name_overlap(one: str, other: str, name: str) -> None:
-    if fnmatch.fnmatchcase(name, one) and fnmatch.fnmatchcase(name, other):
-        assert overlap(one, other)
+    assert len(found.subscriptions) == len(found.left_out) == 2_000

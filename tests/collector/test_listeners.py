@@ -6,23 +6,42 @@ from typing import Any
 
 import pytest
 
-from collector.index import Index, subscribe
-from collector.listeners.image import ImageListener
-from collector.listeners.instance import InstanceListener
-from collector.listeners.volume import VolumeListener
-from collector.notification import Listener, parse
+from collector.hearing import hear
 from metering.counters import Counter, Kind
-from tests.collector.bodies import RECORDED, recorded
+from tests.collector.bodies import body, recorded
+from tests.collector.line import index_of
+from tests.collector.rows import SHIPPED
 
 PROJECT, USER = "4f1d0c1b2a6e4b6f9b7f6a0d2c3e5f70", "9c7b5a3d1e2f40518a6b7c8d9e0f1a2b"
 INSTANCE = "0f7f3ddb-5d5b-4f8b-9f2e-58a0a2c6a1d4"
 IMAGE = "4cb2b2b8-8d4f-4a30-9c1b-0c1f5b0f9e77"
 VOLUME = "c2a3b4d5-6e7f-4081-92a3-b4c5d6e7f809"
-LISTENERS = {"image": ImageListener(), "instance": InstanceListener(), "volume": VolumeListener()}
+# What the shipped rows make beside the size of things is told in the table of all recorded bodies.
+INSTANCE_ROWS = (
+    "instance",
+    "memory",
+    "vcpus",
+    "disk.root.size",
+    "disk.ephemeral.size",
+    "compute.instance.booting.time",
+)
 
 
-def heard(listener: Listener, message: dict[str, Any]) -> list[Counter]:
-    return list(listener.counters(parse(message)))
+def heard(service: str, message: dict[str, Any], *rows: str) -> list[Counter]:
+    """What these rows of a service's file make of a message, in this order; none of them fails."""
+    index = index_of(**{f"{service}.{row}": SHIPPED[f"{service}.{row}"] for row in rows})
+    exchange = SHIPPED[f"{service}.{rows[0]}"].exchange
+    result = hear(body(message), exchange, index)
+    assert result.failures == ()
+    return sorted(result.counters, key=lambda counter: rows.index(counter.name))
+
+
+def instance(message: dict[str, Any]) -> list[Counter]:
+    return heard("nova", message, *INSTANCE_ROWS)
+
+
+def volume(message: dict[str, Any]) -> list[Counter]:
+    return heard("cinder", message, "volume", "volume.size")
 
 
 def volumes(counters: Iterable[Counter]) -> dict[str, float]:
@@ -30,7 +49,7 @@ def volumes(counters: Iterable[Counter]) -> dict[str, float]:
 
 
 def test_an_instance_that_was_created_is_there_with_its_size() -> None:
-    counters = heard(InstanceListener(), recorded("compute.instance.create.end"))
+    counters = instance(recorded("compute.instance.create.end"))
 
     assert {c.name: (c.type, c.unit, c.volume) for c in counters} == {
         "instance": (Kind.GAUGE, "instance", 1),
@@ -46,7 +65,7 @@ def test_an_instance_that_was_created_is_there_with_its_size() -> None:
 
 
 def test_an_instance_is_described_by_what_is_known_of_it() -> None:
-    counter = heard(InstanceListener(), recorded("compute.instance.create.end"))[0]
+    counter = instance(recorded("compute.instance.create.end"))[0]
 
     assert counter.resource_metadata == {
         "host": "compute-07",
@@ -69,27 +88,27 @@ def test_an_instance_is_described_by_what_is_known_of_it() -> None:
 
 @pytest.mark.parametrize("event_type", ["compute.instance.exists", "compute.instance.delete.end"])
 def test_existence_and_deletion_say_how_large_an_instance_was(event_type: str) -> None:
-    counters = volumes(heard(InstanceListener(), recorded(event_type)))
+    counters = volumes(instance(recorded(event_type)))
 
     assert set(counters) == {"instance", "memory", "vcpus", "disk.root.size", "disk.ephemeral.size"}
 
 
 def test_a_resized_instance_has_its_new_size() -> None:
-    counters = volumes(heard(InstanceListener(), recorded("compute.instance.resize.confirm.end")))
+    counters = volumes(instance(recorded("compute.instance.resize.confirm.end")))
 
     assert counters == {"instance": 1, "memory": 4096, "vcpus": 2, "disk.root.size": 40, "disk.ephemeral.size": 0}
 
 
 @pytest.mark.parametrize("event_type", ["compute.instance.create.start", "compute.instance.update"])
 def test_an_unsettled_instance_is_not_metered(event_type: str) -> None:
-    assert heard(InstanceListener(), recorded(event_type)) == []
+    assert instance(recorded(event_type)) == []
 
 
 def test_what_nova_does_not_know_is_no_sample() -> None:
     message = recorded("compute.instance.exists", memory_mb="", vcpus=None, root_gb="20", image_meta={}, metadata=[])
     del message["payload"]["ephemeral_gb"]
 
-    counters = heard(InstanceListener(), message)
+    counters = instance(message)
 
     assert volumes(counters) == {"instance": 1, "disk.root.size": 20.0}
     assert not {"image_ref", "image_meta", "user_metadata"} & set(counters[0].resource_metadata)
@@ -97,7 +116,7 @@ def test_what_nova_does_not_know_is_no_sample() -> None:
 
 @pytest.mark.parametrize("times", [{"launched_at": ""}, {"created_at": None}])
 def test_an_instance_that_was_not_launched_has_no_booting_time(times: dict[str, Any]) -> None:
-    counters = volumes(heard(InstanceListener(), recorded("compute.instance.create.end", **times)))
+    counters = volumes(instance(recorded("compute.instance.create.end", **times)))
 
     assert "compute.instance.booting.time" not in counters
 
@@ -107,20 +126,20 @@ def test_clocks_that_disagree_give_no_negative_booting_time() -> None:
         "compute.instance.create.end", created_at="2026-11-23T09:15:00Z", launched_at="2026-11-23 09:14:58"
     )
 
-    assert volumes(heard(InstanceListener(), message))["compute.instance.booting.time"] == 2.0
+    assert volumes(instance(message))["compute.instance.booting.time"] == 2.0
 
 
 def test_whose_it_is_comes_from_the_context_where_the_payload_is_silent() -> None:
     message = recorded("volume.exists", tenant_id=None, user_id="") | {"_context_project_id": "p-9"}
 
-    counter = heard(VolumeListener(), message)[0]
+    counter = volume(message)[0]
 
     assert (counter.project_id, counter.user_id) == ("p-9", USER)
 
 
 @pytest.mark.parametrize("event_type", ["image.upload", "image.update", "image.delete"])
 def test_an_image_is_as_large_as_it_is_and_nobodys_in_person(event_type: str) -> None:
-    [counter] = heard(ImageListener(), recorded(event_type))
+    [counter] = heard("glance", recorded(event_type), "image.size")
 
     assert (counter.name, counter.type, counter.unit) == ("image.size", Kind.GAUGE, "B")
     assert (counter.volume, counter.resource_id, counter.project_id) == (356515840, IMAGE, PROJECT)
@@ -128,18 +147,18 @@ def test_an_image_is_as_large_as_it_is_and_nobodys_in_person(event_type: str) ->
 
 
 def test_an_image_without_data_has_no_size() -> None:
-    assert heard(ImageListener(), recorded("image.update", size=None, status="queued")) == []
+    assert heard("glance", recorded("image.update", size=None, status="queued"), "image.size") == []
 
 
 def test_the_credentials_of_glances_store_stay_out_of_the_samples() -> None:
-    [counter] = heard(ImageListener(), recorded("image.upload"))
+    [counter] = heard("glance", recorded("image.upload"), "image.size")
 
     assert "storepassword" not in str(counter.resource_metadata)
     assert counter.resource_metadata["properties"] == {"os_distro": "debian", "hw_disk_bus": "virtio"}
 
 
 def test_an_image_that_was_sent_is_a_download_for_one_and_a_serving_for_the_other() -> None:
-    download, serve = heard(ImageListener(), recorded("image.send"))
+    download, serve = heard("glance", recorded("image.send"), "image.download", "image.serve")
 
     assert (download.name, download.type, download.unit, download.volume) == ("image.download", "delta", "B", 356515840)
     assert (download.project_id, download.user_id) == (
@@ -164,7 +183,7 @@ def test_an_image_that_was_sent_is_a_download_for_one_and_a_serving_for_the_othe
     ],
 )
 def test_a_volume_is_there_and_this_large(event_type: str, size: int) -> None:
-    counters = heard(VolumeListener(), recorded(event_type))
+    counters = volume(recorded(event_type))
 
     assert [(c.name, c.type, c.unit, c.volume) for c in counters] == [
         ("volume", Kind.GAUGE, "volume", 1),
@@ -174,7 +193,7 @@ def test_a_volume_is_there_and_this_large(event_type: str, size: int) -> None:
 
 
 def test_a_volume_says_what_it_was_made_from_and_where_it_is_attached() -> None:
-    counter = heard(VolumeListener(), recorded("volume.attach.end"))[0]
+    counter = volume(recorded("volume.attach.end"))[0]
 
     assert counter.resource_metadata == {
         "display_name": "data",
@@ -189,14 +208,4 @@ def test_a_volume_says_what_it_was_made_from_and_where_it_is_attached() -> None:
 def test_odd_lists_of_a_volume_say_nothing(odd: Any) -> None:
     message = recorded("volume.attach.end", glance_metadata=odd, volume_attachment=odd)
 
-    assert not {"image_id", "instance_id"} & set(heard(VolumeListener(), message)[0].resource_metadata)
-
-
-def test_every_recorded_event_is_somebodys_and_its_counters_are_of_claimed_meters() -> None:
-    index = Index(subscribe(name, listener) for name, listener in LISTENERS.items())
-    exchanges = {"compute": "nova", "image": "glance", "volume": "cinder"}
-    for event_type in RECORDED:
-        [subscription] = index.find(exchanges[event_type.partition(".")[0]], event_type)
-        claimed = {(meter.name, meter.kind, meter.unit) for meter in subscription.listener.meters}
-        made = {(c.name, c.type, c.unit) for c in heard(subscription.listener, recorded(event_type))}
-        assert made <= claimed
+    assert not {"image_id", "instance_id"} & set(volume(message)[0].resource_metadata)

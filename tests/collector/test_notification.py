@@ -72,7 +72,7 @@ def test_what_is_no_time_is_malformed(value: object) -> None:
 def test_of_the_context_only_ids_are_kept() -> None:
     notification = parse(recorded("compute.instance.create.end"))
 
-    assert set(notification.context) <= {"user", "user_id", "tenant", "project_id"}
+    assert set(notification.context) <= {"user", "user_id", "tenant", "project_id", "request_id"}
     assert "gAAAA" not in repr(dataclasses.asdict(notification))
 
 

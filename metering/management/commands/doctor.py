@@ -10,6 +10,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from collector import nova_listening
 from metering import environment, plugins, sources
 from metering.doctor import broker, host, meters
 from metering.doctor.finding import Finding, Verdict, one_line, wrong
@@ -79,6 +80,7 @@ def _of_this_host(
     yield from broker.examine(settings)
     yield from broker.examine_services(settings)
     yield from host.spool(settings)
+    yield from nova_listening.examine(settings.notification_urls, settings.nova_notifications)
     yield from meters.of_plugins(found, namespace)
     if meter is not None:
         told = list(meters.of_meter(meter, found, known, namespace))
