@@ -6,7 +6,7 @@ and time of the part before it of the same series, ``mean`` is that of the part'
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from metering.models.arithmetic import mean_of, square_of
 
@@ -39,10 +39,9 @@ COUNTABLE = ("project_id", "resource_id", "user_id")  # what cardinality counts 
 _OF_NEIGHBOURS = ("delta", "gap", "rate", "resets")
 
 
-@dataclass(frozen=True, slots=True)
-class Figure:
+class Figure(NamedTuple):
     """One figure asked for: a function of `FUNCTIONS`, ``cardinality`` of a ``param`` of `COUNTABLE`, or the
-    ``percentile`` of a ``param`` from 0 to 100.
+    ``percentile`` of a ``param`` from 0 to 100. A tuple, because every row of statistics asks for its hash.
     """
 
     function: str

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.core.exceptions import EmptyResultSet
 from django.db import DataError, connection
@@ -25,8 +25,7 @@ GROUPS = ("project_id", "resource_id", "source", "user_id")
 METADATA = ("resource_metadata.", "metadata.")  # before a dotted key: grouped by what each sample's metadata says there
 
 
-@dataclass(frozen=True, slots=True)
-class Statistics:
+class Statistics(NamedTuple):
     """Figures of the samples of one unit, in one group and one period of time.
 
     A figure is None where it has no meaning: delta, rate and resets of a meter that is not cumulative.
