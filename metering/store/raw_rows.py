@@ -16,14 +16,14 @@ from metering.models.questions import Window
 
 PAGE = 20_000  # rows of one statement: nothing is kept open between two, so a pooled connection will do
 
-_COLUMNS = "series_id::bigint, ts, message_id, volume, metadata_id::bigint, signer_id::bigint"
+_COLUMNS = "series_id, ts, message_id, volume, metadata_id, signer_id"
 # A signature of another length is shown as one that fits nothing: each row then has the same form.
 _SIGNATURE = "CASE WHEN octet_length(signature) = 32 THEN signature ELSE decode(repeat('00', 32), 'hex') END"
 _HEAD, _TAIL = 19, 2  # bytes around the rows of a binary COPY
 _ROW = struct.Struct(">2x 4xi 4xq 4x16s 4xd 4xi 4xi 4x32s")  # before each column stands its length
 _ZERO = datetime(2000, 1, 1, tzinfo=UTC)  # PostgreSQL's times are microseconds since then
 _BOUND = re.compile(r"FROM \('(\d{4}-\d\d-\d\d)")  # of a partition
-_LAST_SERIES = (1 << 63) - 1
+_LAST_SERIES = (1 << 31) - 1
 
 Key = tuple[int, datetime, uuid.UUID]
 
