@@ -4,7 +4,7 @@
 help:
 	@echo "make run        the whole system on this machine, on services of its own (Ctrl-C ends it)"
 	@echo "make test       every check and test that CI runs, against real services"
-	@echo "make bench      measure, print, and write var/bench.json"
+	@echo "make bench      measure, print, and write var/bench.json (SIZE=25M: of so many samples)"
 	@echo "make clean-run  remove what make run keeps"
 
 run:
@@ -17,7 +17,7 @@ test:
 
 bench:
 	@bin/install test
-	@exec .venv/bin/python -m tests.bench
+	@exec .venv/bin/python -m tests.bench $(if $(SIZE),--size $(SIZE))
 
 clean-run:
 	@bin/clean-run

@@ -114,4 +114,9 @@ beat_schedule: dict[str, dict[str, Any]] = {
         "args": (source.name,),
     }
     for source in _sources
-} | {"drain the dead letters": {"task": "metering.drain_dead", "schedule": Aligned(30)}}
+} | {
+    "drain the dead letters": {"task": "metering.drain_dead", "schedule": Aligned(30)},
+    "keep the days": {"task": "metering.keep_days", "schedule": Aligned(3600)},
+    "roll up": {"task": "metering.roll_up", "schedule": Aligned(60)},
+    "seal the days that are over": {"task": "metering.seal_days", "schedule": Aligned(3_600)},
+}

@@ -151,7 +151,9 @@ class StatisticsSerializer(serializers.BaseSerializer[Statistics]):
             figure.function: value for figure, value in instance.figures.items() if figure.is_standard
         }
         if self.context["selected"]:
-            shown["aggregate"] = {figure.name: float(value) for figure, value in instance.figures.items()}
+            shown["aggregate"] = {
+                figure.name: None if value is None else float(value) for figure, value in instance.figures.items()
+            }
         return {
             "groupby": instance.group or None,
             "unit": instance.unit,

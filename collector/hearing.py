@@ -144,6 +144,8 @@ def _completed(made: Counter, notification: Notification, metadata: Metadata) ->
     timestamp = made.timestamp or notification.timestamp
     if timestamp < EPOCH:
         raise BadCounter(f"its time {timestamp} lies before 1970")
+    if made.timestamp is not None and made.origin and metadata is made.resource_metadata:
+        return made  # as all that rows make
     return Counter(
         made.name, made.type, made.unit, made.volume, made.user_id, made.project_id, made.resource_id,
         timestamp, metadata, made.origin or notification.message_id,
@@ -152,8 +154,10 @@ def _completed(made: Counter, notification: Notification, metadata: Metadata) ->
 
 def _written(metadata: Mapping[str, Any]) -> Metadata:
     """The metadata with its text, which is made only once. Raises `MalformedMessage` when it is out of bounds."""
+    if isinstance(metadata, Metadata) and hasattr(metadata, "written"):
+        return metadata  # of another row of the same notification
     written = write_metadata(metadata)  # first: it also says what is no mapping
-    ready = Metadata(metadata)
+    ready = metadata if isinstance(metadata, Metadata) else Metadata(metadata)
     ready.written = written
     return ready
 

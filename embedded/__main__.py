@@ -31,6 +31,7 @@ DEFAULTS = {
     "METERING_POLL_INTERVAL": "10",  # seconds: a newcomer wants to see something
     "METERING_EMBEDDED": "1",
     "METERING_RETENTION_DAYS": "0",  # keep everything
+    "METERING_ROLLUP_RETENTION_DAYS": "0",
     "METERING_EVENTS": "1",
     "METERING_HTTPS": "0",
     "METERING_API_PORT": "8777",

@@ -48,7 +48,7 @@ def programs(node: str, folder: Path, bind: str) -> list[Program]:
     )
     return [
         worker("samples", "samples", 2),
-        worker("control", "control", 1),
+        worker("control", "control", 2),
         worker("central", "poll.central", 1),
         worker("compute", f"poll.{node}", 1),
         Program("consumer", (*_MANAGE, "collect_notifications")),

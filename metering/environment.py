@@ -60,6 +60,8 @@ class Environment:
     broker_url: str | None
     cache_url: str | None
     database_url: str | None
+    replica_urls: tuple[str, ...]  # of the database, for the API to read from
+    replica_lag_seconds: int  # a replica further behind is not asked
     notification_urls: tuple[str, ...]
     nova_notifications: str  # which of nova's two forms is metered: unversioned or versioned
     meter_definitions: tuple[str, ...]  # folders with meters of notifications
@@ -81,8 +83,10 @@ class Environment:
     pollster_definitions: tuple[str, ...]  # folders with declared pollsters
     pollster_modules: tuple[str, ...]  # Python modules that a declared pollster may sign its requests with
     pollster_commands: bool  # whether a declared pollster may run programs of its host
+    retention_days: int  # samples older than this are refused, and dropped; 0: any age, for ever
+    rollup_retention_days: int  # roll-ups older than this are dropped; 0: never
+    archive_dir: Path | None  # a day that expires is archived there first
     events: EventSettings
-    retention_days: int  # samples older than this are refused; 0: any age
     ahead_seconds: int  # samples further in the future than this are refused
     spool_dir: Path
     spool_bytes: int
@@ -234,6 +238,8 @@ def load(environ: Mapping[str, str]) -> Environment:
         broker_url=read.url("METERING_BROKER_URL", BROKERS),
         cache_url=read.url("METERING_CACHE_URL", CACHES),
         database_url=read.url("DATABASE_URL", DATABASES),
+        replica_urls=read.names("METERING_REPLICA_URLS"),
+        replica_lag_seconds=read.number("METERING_REPLICA_LAG_SECONDS", 120, 1, 86_400),
         notification_urls=read.names("METERING_NOTIFICATION_URLS"),
         nova_notifications=read.choice("METERING_NOVA_NOTIFICATIONS", "unversioned", ("unversioned", "versioned"))
         or "",
@@ -261,6 +267,8 @@ def load(environ: Mapping[str, str]) -> Environment:
         pollster_commands=read.flag("METERING_POLLSTER_COMMANDS"),
         events=_events(read),
         retention_days=read.number("METERING_RETENTION_DAYS", 30, 0, 36_500),
+        rollup_retention_days=read.number("METERING_ROLLUP_RETENTION_DAYS", 730, 0, 36_500),
+        archive_dir=read.path("METERING_ARCHIVE_DIR"),
         ahead_seconds=read.number("METERING_AHEAD_SECONDS", 600, 0, 86_400),
         spool_dir=read.path("METERING_SPOOL_DIR") or Path("/var/lib/nephometer/spool"),
         spool_bytes=read.number("METERING_SPOOL_BYTES", 256 << 20, 1 << 20, 1 << 39),
@@ -272,6 +280,8 @@ def load(environ: Mapping[str, str]) -> Environment:
     )
     for url in settings.notification_urls:
         _check_url("METERING_NOTIFICATION_URLS", url, BROKERS)
+    for url in settings.replica_urls:
+        _check_url("METERING_REPLICA_URLS", url, DATABASES)
     _require(settings, {"METERING_BROKER_URL": settings.broker_url}, ROLES)
     _require(settings, {"DATABASE_URL": settings.database_url}, WITH_DATABASE)
     _require(settings, {"METERING_SECRETS": settings.secrets}, WITH_SECRETS)

@@ -43,6 +43,10 @@ class StoreAway(MeteringError):
     """The database cannot be reached now; the same work may succeed later."""
 
 
+class LeaseLost(MeteringError):
+    """Work that one process at a time does took longer than it said, and another process does it now."""
+
+
 class PluginError(MeteringError):
     """Installed plugins cannot work together, or one does not keep its contract."""
 
@@ -77,6 +81,18 @@ class CutShort(MeteringError):
 
 class MalformedNotification(MeteringError):
     """A notification's body is not JSON, or no envelope that OpenStack services send."""
+
+
+class Overtaken(MeteringError):
+    """Somebody else did the same work meanwhile; nothing was changed."""
+
+
+class ArchiveFailed(MeteringError):
+    """A day's samples could not be archived whole, or a file is no sound archive."""
+
+
+class RollupsBehind(MeteringError):
+    """Samples cannot expire yet, because the roll-ups do not hold all of them."""
 
 
 class BadPath(MeteringError, ValueError):

@@ -71,7 +71,7 @@ class EventSifter:
             raise MalformedMessage(f"generated {timestamp!r} is not in canonical form")
         traits = tuple(_traits(row[3]))
         _check_raw(raw)
-        self._sifter.check_time(generated, now)
+        self._sifter.judge.check_time(generated, now)
         self._check_right(batch.publisher, disabled)
         identity, is_uuid = identity_of(message_id)
         given = None if is_uuid else message_id

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from pathlib import Path
+from typing import Any
 
 import django_stubs_ext
 from environ import Env
@@ -69,17 +70,27 @@ TEMPLATES = [
     },
 ]
 
-# A command that needs no database runs where there is none.
-DATABASES = {
-    "default": {
-        **Env.db_url_config(METERING.database_url),
+
+def _database(url: str, **options: object) -> dict[str, Any]:
+    told = Env.db_url_config(url)
+    return {
+        **told,
         "CONN_MAX_AGE": 600,
         "CONN_HEALTH_CHECKS": True,
         "DISABLE_SERVER_SIDE_CURSORS": True,  # transaction-pooling safe
+        "OPTIONS": options | told.get("OPTIONS", {}),
     }
-    if METERING.database_url
-    else {"ENGINE": "django.db.backends.dummy"}
+
+
+# A command that needs no database runs where there is none.
+DATABASES = {
+    "default": _database(METERING.database_url) if METERING.database_url else {"ENGINE": "django.db.backends.dummy"}
 }
+# Only the API reads elsewhere, and waits for a replica no longer than a client would.
+if METERING.role == "api" and METERING.replica_urls:
+    DATABASE_ROUTERS = ["metering.replicas.ReplicaRouter"]
+    for number, url in enumerate(METERING.replica_urls, 1):
+        DATABASES[f"replica{number}"] = _database(url, connect_timeout=2)
 CACHES = {
     "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": METERING.cache_url}
     if METERING.cache_url

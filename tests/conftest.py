@@ -68,9 +68,9 @@ def rabbitmq_url(rabbitmq: RabbitMQ) -> str:
 
 
 @pytest.fixture
-def database_url(transactional_db: None, postgres: Postgres) -> str:
+def database_url(transactional_db: None, stage: Stage, postgres: Postgres) -> str:
     """Django's test database for other processes; what they leave there is removed after the test."""
-    return postgres.url(str(connection.settings_dict["NAME"]))
+    return stage.database_url(str(connection.settings_dict["NAME"]))
 
 
 @pytest.fixture

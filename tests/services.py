@@ -12,6 +12,7 @@ import os
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Sequence
@@ -21,8 +22,8 @@ from pathlib import Path
 import amqp
 import kombu
 
-from embedded.daemon import Daemon, DaemonError, tied
-from embedded.services import Postgres, Redis, free_port
+from embedded.daemon import Daemon, DaemonError, run, tied
+from embedded.services import Postgres, Redis, free_port, identity
 
 VHOSTS_AT_ONCE = 16  # made when the broker starts, 30 ms each: asking rabbitmqctl for one takes a second
 OPEN_FILES = 65_536
@@ -42,6 +43,40 @@ def make_postgres(folder: Path, port: int) -> Postgres:
     programs = the_only("postgresql/*/bin/postgres", "postgresql").parent
     options = ("-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=200")
     return Postgres(programs, folder / "data", folder, folder / "log", port, options)
+
+
+def make_replica(folder: Path, primary: Postgres) -> Postgres:
+    """A streaming replica of the server as it is now, not started yet."""
+    folder.mkdir()
+    assert primary.port is not None
+    source = ["--host=127.0.0.1", f"--port={primary.port}", "--username=metering"]
+    copy: list[str | Path] = [primary.programs / "pg_basebackup", *source, "--checkpoint=fast", "--write-recovery-conf"]
+    run([*primary.runs_as.prefix, *copy, "--pgdata", folder / "data"], folder / "log")
+    return Postgres(primary.programs, folder / "data", folder, folder / "log", free_port(), primary.options)
+
+
+def make_pgbouncer(folder: Path, port: int, postgres_port: int, *, connections: int = 4) -> Daemon:
+    """A pooler in transaction mode before that server: far fewer connections than it has clients."""
+    settings = folder / "pgbouncer.ini"
+    settings.write_text(
+        "[databases]\n"
+        f"* = host=127.0.0.1 port={postgres_port} user=metering\n"
+        "[pgbouncer]\n"
+        f"listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\n"
+        f"pool_mode = transaction\ndefault_pool_size = {connections}\nmax_client_conn = 500\n"
+    )
+    program = shutil.which("pgbouncer") or "/usr/sbin/pgbouncer"
+    if not Path(program).exists():
+        raise DaemonError("pgbouncer is not installed: run bin/install test")
+    command = [*identity().prefix, *tied([program, settings], signal.SIGINT)]
+    return Daemon("PgBouncer", command, folder / "log", lambda: _listens(port), stop_signal=signal.SIGINT)
+
+
+def _listens(port: int) -> bool:
+    with contextlib.suppress(OSError):
+        socket.create_connection(("127.0.0.1", port), timeout=2).close()
+        return True
+    return False
 
 
 def make_redis(folder: Path, port: int) -> Redis:

@@ -20,7 +20,7 @@ from embedded.daemon import DaemonError
 from embedded.services import Postgres, Redis, free_port
 from tests.libvirt_lab import LibvirtLab
 from tests.openstack.lab import CloudLab
-from tests.services import RabbitMQ, make_postgres, make_redis
+from tests.services import RabbitMQ, make_pgbouncer, make_postgres, make_redis
 
 SECRETS = "k1:the-first-secret-of-the-tests,k0:an-older-secret-of-the-tests"
 NODE = "test-host"
@@ -34,13 +34,15 @@ class Stage:
     postgres_port: int = field(default_factory=free_port)
     redis_port: int = field(default_factory=free_port)
     rabbitmq_port: int = field(default_factory=free_port)
+    pooler_port: int = field(default_factory=free_port)
+    pooled: bool = False  # whether everybody reaches PostgreSQL through a pooler only
     closing: list[Callable[[], None]] = field(default_factory=list)
 
     @property
     def settings(self) -> dict[str, str]:
         """What the test process is told: an operator's command, with every secret."""
         return {
-            "DATABASE_URL": f"postgresql://metering@127.0.0.1:{self.postgres_port}/metering",
+            "DATABASE_URL": self.database_url("metering"),
             "METERING_BROKER_URL": f"amqp://guest:guest@127.0.0.1:{self.rabbitmq_port}//",
             "METERING_CACHE_URL": f"redis://127.0.0.1:{self.redis_port}/0",
             "METERING_SECRETS": SECRETS,
@@ -50,11 +52,19 @@ class Stage:
             "DJANGO_SECRET_KEY": "a key that protects nothing but the sessions of these tests",
         }
 
+    def database_url(self, name: str) -> str:
+        """Of a database, as processes are told it."""
+        return f"postgresql://metering@127.0.0.1:{self.pooler_port if self.pooled else self.postgres_port}/{name}"
+
     @cached_property
     def postgres(self) -> Postgres:
         postgres = make_postgres(self._folder("postgres"), self.postgres_port)
         self.closing.append(postgres.daemon.stop)
         postgres.start()
+        if self.pooled:
+            pooler = make_pgbouncer(self._folder("pgbouncer"), self.pooler_port, self.postgres_port)
+            self.closing.append(pooler.stop)
+            pooler.start()
         return postgres
 
     @cached_property
@@ -109,14 +119,26 @@ _SLOW = {
 _LABS = ("cloud_lab", "libvirt_lab")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How the tests reach the database."""
+    parser.addoption(
+        "--pooled", action="store_true", help="through PgBouncer, in transaction mode, with few connections"
+    )
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None]:
     """Before pytest-django loads the settings: forget the user's own, and put the session's in place."""
-    stage = early_config.stash[STAGE] = Stage()
+    stage = early_config.stash[STAGE] = Stage(pooled=early_config.known_args_namespace.pooled)
     for name in [name for name in os.environ if name.startswith(("METERING_", "DATABASE_URL", "DJANGO_"))]:
         del os.environ[name]
     os.environ.update(stage.settings)
     return (yield)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The pooler's connections would stand in the way of removing the database; it goes with its server."""
+    config.option.reuse_db |= config.option.pooled
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -86,6 +86,7 @@ def stored(meter: str) -> bool:
 TASKS = (
     "metering.dispatch",
     "metering.drain_dead",
+    "metering.keep_days",
     "pollsters.poll_compute",
     "celery.chord",
     "celery.map",

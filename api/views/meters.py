@@ -13,6 +13,7 @@ from api.views.base import LIMIT, LedgerView, listing
 from metering.models import Series
 from metering.models.newest import newest_samples
 from metering.models.originals import ids_given
+from metering.models.owners import latest_owners
 
 
 class MetersView(LedgerView):
@@ -30,7 +31,7 @@ class MetersView(LedgerView):
             nobody = dict.fromkeys(("resource_id", "project_id", "user_id", "source"))
             rows = [{**nobody, **row} for row in found.distinct_meters()[:limit]]
             return listing(MeterSerializer, rows)
-        return listing(MeterSerializer, found.latest_owners().order_by("id")[:limit])
+        return listing(MeterSerializer, latest_owners(found, limit))
 
 
 def _unique(query: filters.Query) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from itertools import zip_longest
 
@@ -14,8 +15,11 @@ from api.arguments import Arguments
 from api.errors import Fault, not_supported, unknown_argument
 from api.serializers import StatisticsSerializer
 from api.views.base import LedgerView, listing
-from metering.models import Sample
-from metering.models.statistics import COUNTABLE, FUNCTIONS, GROUPS, STANDARD, Figure
+from metering.models import Series
+from metering.models.figures import COUNTABLE, FUNCTIONS, STANDARD, Figure
+from metering.models.statistics import is_group
+
+_NUMBER = re.compile(r"[0-9]{1,3}(\.[0-9]{1,9})?")
 
 
 class StatisticsView(LedgerView):
@@ -28,14 +32,10 @@ class StatisticsView(LedgerView):
         question = filters.read_query(arguments, filters.SAMPLE_FIELDS, self.caller).question.of_meter(name)
         period = _period(arguments)
         selected = _figures(arguments)
-        samples = Sample.objects.visible_to(self.caller).matching(question)
+        figures = selected or [Figure(function) for function in STANDARD]
+        meters = Series.objects.visible_to(self.caller)
         try:
-            rows = samples.statistics(
-                selected or [Figure(function) for function in STANDARD],
-                group_by=_groups(arguments),
-                period=period,
-                start=question.window.lower,
-            )
+            rows = meters.statistics(question, figures, group_by=_groups(arguments), period=period)
         except OverflowError as exc:
             raise _too_long(period, exc) from exc
         except DataError as exc:
@@ -61,7 +61,7 @@ def _too_long(period: int, exc: OverflowError) -> Fault:
 def _groups(arguments: Arguments) -> list[str]:
     groups = list(dict.fromkeys(arguments.all("groupby")))
     for group in groups:
-        if group not in GROUPS:
+        if not is_group(group):
             raise unknown_argument(group, "Invalid groupby fields")
     return groups
 
@@ -79,6 +79,14 @@ def _figure(function: str, param: str | None) -> Figure:
         if param not in COUNTABLE:
             raise Fault(f"Bad aggregate: cardinality.{param or None}")
         return Figure(function, param)
+    if function == "percentile":
+        return Figure(function, _percentage(param))
     if function not in FUNCTIONS:
         raise not_supported(f"Selectable aggregate function {function}")
     return Figure(function)
+
+
+def _percentage(param: str | None) -> str:
+    if param is None or not _NUMBER.fullmatch(param) or float(param) > 100:
+        raise Fault(f"Bad aggregate: percentile.{param or None}")
+    return param

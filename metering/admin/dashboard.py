@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Max
 from django.http import HttpRequest
 from django.urls import reverse
@@ -28,7 +29,7 @@ class Figure:
 
 def with_figures(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """What unfold calls for its dashboard: four queries, whatever the tables hold."""
-    context["figures"] = [_nodes(), _missed(), _quarantine(), _latest()]
+    context["figures"] = [_nodes(), _missed(), _quarantine(), _latest(), _kept()]
     return context
 
 
@@ -56,6 +57,12 @@ def _quarantine() -> Figure:
 def _latest() -> Figure:
     latest = Resource.objects.aggregate(at=Max("last_sample"))["at"]
     return Figure("Latest sample", f"{latest:%Y-%m-%d %H:%M:%S}" if latest else "none yet", _rows("resource"))
+
+
+def _kept() -> Figure:
+    """What is set, on the machine that serves this page."""
+    days = settings.METERING.retention_days
+    return Figure("Samples kept for", f"{days} days" if days else "ever", _rows("resource"))
 
 
 def _rows(model: str) -> str:

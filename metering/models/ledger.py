@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from django.contrib.postgres.indexes import BrinIndex, GinIndex
 from django.db import models
 
-from metering.models.queries import ResourceQuerySet, SampleQuerySet, SeriesQuerySet
+from metering.models.queries import ResourceMetadataQuerySet, ResourceQuerySet, SampleQuerySet, SeriesQuerySet
 
 
 class Series(models.Model):
@@ -14,7 +15,7 @@ class Series(models.Model):
     its first 32 bits, which stand in the message_id of each sample, so that an id alone finds its row.
     """
 
-    id = models.BigAutoField(primary_key=True)
+    id = models.AutoField(primary_key=True)
     digest = models.BinaryField(max_length=32, unique=True)
     tag = models.BigIntegerField(db_index=True)
     source = models.TextField()
@@ -47,13 +48,17 @@ class ResourceMetadata(models.Model):
     ``document`` is null where jsonb cannot hold it.
     """
 
-    id = models.BigAutoField(primary_key=True)
+    id = models.AutoField(primary_key=True)
     digest = models.BinaryField(max_length=32, unique=True)  # SHA-256 of body
     body = models.TextField()
     document = models.JSONField(null=True)
 
+    objects = ResourceMetadataQuerySet.as_manager()
+
     class Meta:
         db_table = "resource_metadata"
+        # Serves metadata.* of a query, typed: what a document contains at a path.
+        indexes = (GinIndex(fields=["document"], opclasses=["jsonb_path_ops"], name="metadata_by_document"),)
 
     def __str__(self) -> str:
         return self.body[:80]
@@ -72,6 +77,7 @@ class Resource(models.Model):
     last_sample = models.DateTimeField()
     publisher = models.TextField()  # who sent the latest sample
     moves = models.IntegerField(default=0)  # how often the publisher changed, as when an instance migrates
+    revision = models.BigIntegerField(db_default=0)  # counts what is told but last_sample, for the writer
 
     objects = ResourceQuerySet.as_manager()
 
@@ -88,6 +94,7 @@ class Resource(models.Model):
 class Signer(models.Model):
     """Whose key, and in which form, signed a sample."""
 
+    id = models.AutoField(primary_key=True)
     scheme = models.TextField()  # n1, or ceilometer with its variant
     kid = models.TextField()
     publisher = models.TextField()
@@ -159,6 +166,7 @@ class ForeignId(models.Model):
 
     class Meta:
         db_table = "foreign_id"
+        indexes = (BrinIndex(fields=("ts",), name="foreign_id_by_time"),)  # those of expired samples, found to go too
 
     def __str__(self) -> str:
         return str(self.message_id)

@@ -13,15 +13,16 @@ from django.db.models.functions import Coalesce
 
 from metering.identity import EPOCH, prefix_of
 from metering.models.access import Caller
+from metering.models.figures import Figure
 from metering.models.questions import Question, Scalar, Window, metadata_condition
-from metering.models.statistics import Figure, Statistics, add_up
+from metering.models.statistics import Statistics, add_up
 
 if TYPE_CHECKING:
-    from metering.models.ledger import Resource, Sample, Series  # noqa: F401  # names in annotations
+    from metering.models.ledger import Resource, ResourceMetadata, Sample, Series  # noqa: F401  # names in annotations
 
 Row = TypeVar("Row", bound=models.Model)
 
-_BEFORE_ALL = datetime(1, 1, 1, tzinfo=UTC)
+RECENT = timedelta(days=1)
 _LAST_MILLISECOND = 253_402_300_799_998  # but one of the year 9999: a foreign id says any time
 
 
@@ -48,35 +49,32 @@ class SeriesQuerySet(VisibleQuerySet["Series"]):
 
     def matching(self, question: Question) -> Self:
         """Those asked for; with metadata or a window, by their latest sample (within the window)."""
+        from metering.models.ledger import Sample  # noqa: PLC0415  # it imports this module
+
         found = self.of(question.equal)
         if question.metadata:
             return found.with_latest_metadata(question.metadata, question.window)
         if not question.window.is_open:
-            return found.filter(Exists(self._own_samples(question.window)))
+            return found.filter(Exists(Sample.objects.within(question.window).filter(series_id=OuterRef("pk"))))
         return found
+
+    def statistics(
+        self, question: Question, figures: Iterable[Figure], group_by: Sequence[str] = (), period: int = 0
+    ) -> list[Statistics]:
+        """The figures of each unit, group and period that has samples, by time, group and unit. One grouped query.
+
+        A period is ``period`` seconds, its end excluded; the first begins where the question's window does, else at
+        the first sample. 0 puts all time into one. Raises OverflowError where a period passes the end of the
+        calendar, and Django's DataError where volumes are too large to be added up.
+        """
+        return add_up(self.of(question.equal), question, figures, group_by, period)
 
     def with_latest_metadata(self, wanted: Mapping[str, Scalar], window: Window) -> Self:
         """Those whose latest sample within the window says this of its resource."""
         from metering.models.ledger import ResourceMetadata  # noqa: PLC0415  # it imports this module
 
-        latest = self._own_samples(window).order_by("-ts", "-recorded_at").values("metadata_id")[:1]
-        says_so = ResourceMetadata.objects.filter(
-            metadata_condition(wanted, "document"), pk=OuterRef("latest_metadata")
-        )
-        return self.annotate(latest_metadata=Subquery(latest)).filter(Exists(says_so))
-
-    def latest_owners(self) -> Self:
-        """One of each (meter, type, unit, resource, source): whose sample is the latest names the owner now.
-
-        Says which of these rows are latest among themselves: narrow down first. Looks for samples only where
-        there was more than one owner.
-        """
-        latest = self._own_samples(Window()).order_by("-ts").values("ts")[:1]
-        dated = self.annotate(last=Coalesce(Subquery(latest), _BEFORE_ALL))
-        same = {column: OuterRef(column) for column in ("meter", "type", "unit", "resource_id", "source")}
-        later = Q(last__gt=OuterRef("last")) | Q(last=OuterRef("last"), id__gt=OuterRef("id"))
-        others = dated.filter(**same).exclude(id=OuterRef("id"))
-        return dated.filter(~Exists(others.filter(later)))
+        latest = latest_of_series("metadata_id", window)
+        return self.alias(latest_metadata=latest).filter(latest_metadata__in=ResourceMetadata.objects.saying(wanted))
 
     def distinct_meters(self) -> models.QuerySet[Series, Any]:
         """Each (meter, type, unit) once, whatever the resource; the first known first."""
@@ -87,11 +85,26 @@ class SeriesQuerySet(VisibleQuerySet["Series"]):
         found = self.filter(resource_id__in=set(resource_ids)).order_by("meter", "resource_id", "source").distinct()
         return list(found.values_list("resource_id", "source", "meter"))
 
-    @staticmethod
-    def _own_samples(window: Window) -> SampleQuerySet:
-        from metering.models.ledger import Sample  # noqa: PLC0415  # it imports this module
 
-        return Sample.objects.within(window).filter(series_id=OuterRef("pk"))
+def latest_of_series(column: str, window: Window) -> Coalesce:
+    """A column of the latest sample of a series (the outer query's row) within the window; null where it has none.
+
+    The last day's partitions are asked first: nearly every series that still is has its latest sample there, and
+    to pass by all other days costs more than the look-up itself.
+    """
+    from metering.models.ledger import Sample  # noqa: PLC0415  # it imports this module
+
+    own = Sample.objects.within(window).filter(series_id=OuterRef("pk")).order_by("-ts", "-recorded_at")
+    recent = own.filter(ts__gte=datetime.now(UTC) - RECENT)
+    return Coalesce(Subquery(recent.values(column)[:1]), Subquery(own.values(column)[:1]))
+
+
+class ResourceMetadataQuerySet(models.QuerySet["ResourceMetadata"]):
+    """Metadata."""
+
+    def saying(self, wanted: Mapping[str, Scalar]) -> models.QuerySet[ResourceMetadata, Any]:
+        """The ids of those that say all of this, by the index of their documents."""
+        return self.filter(metadata_condition(wanted, "document")).values("id")
 
 
 class ResourceQuerySet(VisibleQuerySet["Resource"]):
@@ -122,9 +135,11 @@ class SampleQuerySet(VisibleQuerySet["Sample"]):
 
     def matching(self, question: Question) -> Self:
         """Those asked for."""
+        from metering.models.ledger import ResourceMetadata  # noqa: PLC0415  # it imports this module
+
         found = self.of(question.equal).within(question.window)
         if question.metadata:
-            found = found.filter(metadata_condition(question.metadata, "metadata__document"))
+            found = found.filter(metadata_id__in=ResourceMetadata.objects.saying(question.metadata))
         if question.message_id is not None:
             found = found.with_message_id(question.message_id)
         return found
@@ -132,21 +147,6 @@ class SampleQuerySet(VisibleQuerySet["Sample"]):
     def newest_first(self) -> Self:
         """The latest read first, with what a reader is shown of each."""
         return self.select_related("series", "metadata").order_by("-ts", "-series_id", "-message_id")
-
-    def statistics(
-        self,
-        figures: Iterable[Figure],
-        group_by: Sequence[str] = (),
-        period: int = 0,
-        start: datetime | None = None,
-    ) -> list[Statistics]:
-        """The figures of each unit, group and period that has samples, by time, group and unit. One query.
-
-        A period is ``period`` seconds, its end excluded; the first begins at ``start``, else at the first sample.
-        0 puts all time into one. Raises OverflowError where a period passes the end of the calendar, and Django's
-        DataError where volumes are too large to be added up.
-        """
-        return add_up(self, figures, group_by, period, start)
 
     def with_message_id(self, message_id: uuid.UUID) -> Self:
         """The sample of this id: one of ours says its time and series, a foreign one is looked up."""

@@ -29,6 +29,9 @@ class SeenResource:
     meters: Sequence[str] = field(default_factory=tuple)
 
 
+_SHOWN = ("resource_id", "source", "user_id", "project_id", "first_sample", "last_sample", "metadata__body")
+
+
 def resources_seen(caller: Caller, question: Question, limit: int | None, *, meters: bool) -> list[SeenResource]:
     """The resources asked for that the caller may see, the longest known first. Two queries.
 
@@ -42,17 +45,17 @@ def resources_seen(caller: Caller, question: Question, limit: int | None, *, met
 def resource_seen(caller: Caller, resource_id: str) -> SeenResource | None:
     """The resource of this id as it is now; of several sources, the one last heard of."""
     found = Resource.objects.visible_to(caller).filter(resource_id=resource_id)
-    row = found.select_related("metadata").order_by("-last_sample", "-id").first()
+    row = found.order_by("-last_sample", "-id").values_list(*_SHOWN, named=True).first()
     return None if row is None else _with_meters(caller, [row])[0]
 
 
 def _now(caller: Caller, question: Question, limit: int | None, *, meters: bool) -> list[SeenResource]:
     found = Resource.objects.visible_to(caller).matching(question)
-    rows = list(found.select_related("metadata").order_by("id")[:limit])
+    rows = list(found.order_by("id").values_list(*_SHOWN, named=True)[:limit])
     return _with_meters(caller, rows) if meters else [_seen(row, ()) for row in rows]
 
 
-def _with_meters(caller: Caller, rows: list[Resource]) -> list[SeenResource]:
+def _with_meters(caller: Caller, rows: list[Any]) -> list[SeenResource]:
     meters: dict[tuple[str, str], list[str]] = defaultdict(list)
     visible = Series.objects.visible_to(caller)
     for resource_id, source, meter in visible.meters_of(row.resource_id for row in rows):
@@ -60,7 +63,7 @@ def _with_meters(caller: Caller, rows: list[Resource]) -> list[SeenResource]:
     return [_seen(row, meters[row.resource_id, row.source]) for row in rows]
 
 
-def _seen(row: Resource, meters: Sequence[str]) -> SeenResource:
+def _seen(row: Any, meters: Sequence[str]) -> SeenResource:
     return SeenResource(
         row.resource_id,
         row.source,
@@ -68,7 +71,7 @@ def _seen(row: Resource, meters: Sequence[str]) -> SeenResource:
         row.project_id,
         row.first_sample,
         row.last_sample,
-        row.metadata.body,
+        row.metadata__body,
         meters,
     )
 

@@ -1,137 +1,139 @@
-"""Figures over many samples, made by the database in one grouped query."""
+"""Figures over many samples, made by the database in one grouped statement: of roll-ups where they tell the same."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from math import inf
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from django.db import models
-from django.db.models import Aggregate, Avg, Count, F, Max, Min, StdDev, Subquery, Sum, Value
-from django.db.models.fields.json import KeyTextTransform
+from django.core.exceptions import EmptyResultSet
+from django.db import DataError, connection
+from django.db.models import QuerySet
+from django.db.models.fields.json import KeyTextTransform, KeyTransform
+
+from metering.models.figures import Figure
+from metering.models.parts import Cut, Parts, split
+from metering.models.questions import Question, Window
+from metering.models.statement import Compiled, Statement
 
 if TYPE_CHECKING:
-    from metering.models.ledger import Sample  # named in an annotation
+    from metering.models.ledger import Series  # named in an annotation
 
-FUNCTIONS: dict[str, Aggregate] = {
-    "avg": Avg("volume"),
-    "count": Count("volume"),
-    "max": Max("volume"),
-    "min": Min("volume"),
-    "stddev": StdDev("volume"),  # of the population, not of a sample of it
-    "sum": Sum("volume"),
-}
-STANDARD = ("avg", "sum", "count", "min", "max")
-COUNTABLE = ("project_id", "resource_id", "user_id")  # what cardinality counts the distinct ones of
-
-_INSTANCE_TYPE = "resource_metadata.instance_type"
-GROUPS: dict[str, Any] = {
-    "project_id": F("series__project_id"),
-    "resource_id": F("series__resource_id"),
-    _INSTANCE_TYPE: KeyTextTransform("instance_type", "metadata__document"),
-    "source": F("series__source"),
-    "user_id": F("series__user_id"),
-}
+GROUPS = ("project_id", "resource_id", "source", "user_id")
+METADATA = ("resource_metadata.", "metadata.")  # before a dotted key: grouped by what each sample's metadata says there
 
 
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One figure asked for: a function of `FUNCTIONS`, or ``cardinality`` of a ``param`` of `COUNTABLE`."""
+class Statistics(NamedTuple):
+    """Figures of the samples of one unit, in one group and one period of time.
 
-    function: str
-    param: str | None = None
-
-    @property
-    def name(self) -> str:
-        return f"{self.function}/{self.param}" if self.param else self.function
-
-    @property
-    def is_standard(self) -> bool:
-        return self.function in STANDARD
-
-    @property
-    def expression(self) -> Aggregate:
-        if self.function == "cardinality":
-            return Count(f"series__{self.param}", distinct=True)
-        return FUNCTIONS[self.function]
-
-
-@dataclass(frozen=True, slots=True)
-class Statistics:
-    """Figures of the samples of one unit, in one group and one period of time."""
+    A figure is None where it has no meaning: delta, rate and resets of a meter that is not cumulative.
+    """
 
     unit: str
     group: dict[str, str | None]
-    figures: dict[Figure, float]
+    figures: dict[Figure, float | None]
     first: datetime  # when the first of them was read
     last: datetime
     start: datetime  # of the period; without periods, as `first`
     end: datetime  # just after the period; without periods, as `last`
 
 
-class _Div(models.Func):
-    """Whole times that one number goes into another, exactly."""
-
-    function = "DIV"
-    output_field = models.DecimalField()
-
-
-class _Seconds(models.Func):
-    """An interval in seconds, with its microseconds."""
-
-    template = "EXTRACT(EPOCH FROM %(expressions)s)"
-    output_field = models.DecimalField()
+def is_group(name: str) -> bool:
+    """Whether samples can be grouped by this."""
+    return name in GROUPS or _metadata_key(name) is not None
 
 
 def add_up(
-    samples: models.QuerySet[Sample],
-    figures: Iterable[Figure],
-    group_by: Sequence[str],
-    period: int,
-    start: datetime | None,
+    series: QuerySet[Series], question: Question, figures: Iterable[Figure], group_by: Sequence[str], period: int
 ) -> list[Statistics]:
-    """See `SampleQuerySet.statistics`."""
-    wanted = {f"figure{place}": figure for place, figure in enumerate(dict.fromkeys(figures))}
-    groups = {f"group{place}": name for place, name in enumerate(group_by)}
-    keys: dict[str, Any] = {alias: GROUPS[name] for alias, name in groups.items()}
-    keys |= _period_keys(samples, period, start) if period else {}
-    rows = (
-        samples.order_by()
-        .annotate(**keys)
-        .values(*keys, "series__unit")
-        .annotate(
-            first=Min("ts"),
-            last=Max("ts"),
-            **{alias: figure.expression for alias, figure in wanted.items()},
-        )
-        .order_by(*(["period_number"] if period else []), *groups, "series__unit")
+    """See `SeriesQuerySet.statistics`."""
+    groups, wanted = list(dict.fromkeys(group_by)), list(dict.fromkeys(figures))
+    cut = Cut(period, question.window.lower)
+    try:
+        statement = _statement(series, question, wanted, groups, cut)
+        rows = _rows(statement, heeding_late=False)
+        if rows and rows[0][0]:
+            rows = _rows(statement, heeding_late=True)
+    except EmptyResultSet:
+        return []
+    span = timedelta(seconds=period)
+    return [_statistics(row[1:], wanted, groups, span) for row in rows if row[1] is not None]
+
+
+def _statement(
+    series: QuerySet[Series], question: Question, figures: list[Figure], groups: list[str], cut: Cut
+) -> Statement:
+    keys = {name: f"extra{place}" for place, name in enumerate(groups) if name not in GROUPS}
+    counted = {figure.counted for figure in figures if figure.counted}
+    columns = sorted({name for name in groups if name in GROUPS} | counted)
+    samples_only = keys or question.metadata or question.message_id or any(figure.needs_samples for figure in figures)
+    parts = Parts((question.window,)) if samples_only else _parts(question.window, cut)
+    return Statement(
+        series=_compiled(series.order_by().values_list("id", "unit", "type", *columns)),
+        columns=columns,
+        samples=list(_samples(question, parts, keys)),
+        extras=list(keys.values()),
+        groups=[keys.get(name, name) for name in groups],
+        figures=figures,
+        parts=parts,
+        cut=cut,
     )
-    return [_statistics(row, wanted, groups, period) for row in rows]
 
 
-def _period_keys(samples: models.QuerySet[Sample], period: int, start: datetime | None) -> dict[str, Any]:
-    """What tells the periods apart: where the first begins, and the number of each since then."""
-    moment = models.DateTimeField()
-    first: Any = Subquery(samples.order_by("ts").values("ts")[:1]) if start is None else Value(start, moment)
-    seconds = _Seconds(F("ts") - F("base"))
-    return {
-        "base": models.ExpressionWrapper(first, output_field=moment),
-        "period_number": _Div(seconds, Value(period, models.DecimalField())),
-    }
+def _parts(window: Window, cut: Cut) -> Parts:
+    """The marks are read before the statement: they only move forward, so what they say of roll-ups stays true."""
+    from metering.models.watermarks import RollupState  # noqa: PLC0415  # it imports this module
+
+    marks = RollupState.objects.values_list("rolled", "raw_from").first()
+    return Parts((window,)) if marks is None else split(window, cut, *marks)
 
 
-def _statistics(row: dict[str, Any], wanted: dict[str, Figure], groups: dict[str, str], period: int) -> Statistics:
-    start, end = row["first"], row["last"]
-    if period:
-        start = row["base"] + timedelta(seconds=period * int(row["period_number"]))
-        end = start + timedelta(seconds=period)
+def _samples(question: Question, parts: Parts, keys: dict[str, str]) -> Iterator[Compiled]:
+    from metering.models.ledger import Sample  # noqa: PLC0415  # it imports this module
+
+    told = {alias: _told(_metadata_key(name) or "") for name, alias in keys.items()}
+    for window in parts.samples:
+        samples = Sample.objects.matching(replace(question, equal={}, window=window))
+        yield _compiled(samples.annotate(**told).values_list("series_id", "ts", "message_id", "volume", *told))
+
+
+def _metadata_key(name: str) -> str | None:
+    return next((name[len(prefix) :] for prefix in METADATA if name.startswith(prefix) and name != prefix), None)
+
+
+def _told(key: str) -> Any:
+    """What the metadata says under a dotted key, as text."""
+    *outer, last = key.split(".")
+    place: Any = "metadata__document"
+    for name in outer:
+        place = KeyTransform(name, place)
+    return KeyTextTransform(last, place)
+
+
+def _compiled(query: QuerySet[Any, Any]) -> Compiled:
+    sql, params = query.query.sql_with_params()
+    return sql, tuple(params)
+
+
+def _rows(statement: Statement, *, heeding_late: bool) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(*statement.text(heeding_late=heeding_late))
+        return list(cursor.fetchall())
+
+
+def _statistics(row: Sequence[Any], wanted: list[Figure], groups: list[str], period: timedelta) -> Statistics:
+    first, last, unit, start = row[:4]
+    values = row[4:]
+    if inf in values:
+        raise DataError("an hour whose samples have expired held volumes too large to be added up")
     return Statistics(
-        unit=row["series__unit"],
-        group={name: row[alias] for alias, name in groups.items()},
-        figures={figure: row[alias] for alias, figure in wanted.items()},
-        first=row["first"],
-        last=row["last"],
-        start=start,
-        end=end,
+        unit=unit,
+        group=dict(zip(groups, values, strict=False)),
+        figures=dict(zip(wanted, values[len(groups) :], strict=True)),
+        first=first,
+        last=last,
+        start=start or first,
+        end=start + period if period else last,
     )

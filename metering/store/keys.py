@@ -11,7 +11,8 @@ from typing import Any, Generic, TypeVar
 from django.db import connection
 
 from metering.event_sifting import GenuineEvent
-from metering.sifting import LONGEST_REMEMBERED, Genuine, Series, SeriesKey, SignerKey
+from metering.memory import Memory
+from metering.sifting import LONGEST_REMEMBERED, Genuine, Series, SignerKey
 from metering.store.printable import printable
 
 EventTraitKey = tuple[int, str, str]  # event type, name, type
@@ -19,12 +20,15 @@ EventTraitKey = tuple[int, str, str]  # event type, name, type
 Key = TypeVar("Key", bound=Hashable)
 Item = TypeVar("Item")
 
+SERIES_REMEMBERED = 1_000_000  # by their digests, some 200 bytes each: a thousand hosts of fifty guests and 20 meters
+METADATA_REMEMBERED = 64_000_000  # characters
+
 
 @dataclass(frozen=True, slots=True)
 class Ids:
     """Where the rows that a batch's samples refer to lie."""
 
-    series: Mapping[SeriesKey, int]
+    series: Mapping[bytes, int]  # by digest
     metadata: Mapping[str, int]
     signers: Mapping[SignerKey, int]
 
@@ -37,26 +41,34 @@ class EventIds:
     signers: Mapping[SignerKey, int]
 
 
-class _Memory(Generic[Key, Item]):
-    """Ids known to be committed; bounded, and simply begun anew when full."""
+class _Known(Generic[Key, Item]):
+    """Ids known to be committed."""
 
-    def __init__(self, most: int, find: Callable[[Sequence[Item]], list[int]]) -> None:
-        self._most, self._find = most, find
-        self._ids: dict[Key, int] = {}
+    def __init__(self, memory: Memory[Key, int], find: Callable[[Sequence[Item]], list[int]]) -> None:
+        self._memory, self._find = memory, find
 
     def ids(self, wanted: Mapping[Key, Item]) -> dict[Key, int]:
-        ids = {key: self._ids[key] for key in wanted if key in self._ids}
-        missing = [key for key in wanted if key not in ids]
+        young = self._memory.young
+        ids = {key: young[key] for key in wanted if key in young}
+        if len(ids) == len(wanted):
+            return ids
+        missing = []
+        for key in [key for key in wanted if key not in ids]:
+            id_ = self._memory.get(key)
+            if id_ is None:
+                missing.append(key)
+            else:
+                ids[key] = id_
         if missing:
             found = dict(zip(missing, self._find([wanted[key] for key in missing]), strict=True))
-            if len(self._ids) + len(found) > self._most:
-                self._ids.clear()
-            self._ids.update((key, id_) for key, id_ in found.items() if not _is_large(key))
+            for key, id_ in found.items():
+                if not _is_large(key):
+                    self._memory.put(key, id_)
             ids |= found
         return ids
 
     def forget(self) -> None:
-        self._ids.clear()
+        self._memory.clear()
 
 
 def _is_large(key: Hashable) -> bool:
@@ -70,7 +82,7 @@ def resolve(genuine: Sequence[Genuine]) -> Ids:
     rollback takes away, and rows made in key order cannot deadlock two workers.
     """
     return Ids(
-        series=_series.ids({item.series.key: item.series for item in genuine}),
+        series=_series.ids({item.series.digest: item.series for item in genuine}),
         metadata=_metadata.ids({item.metadata: item.metadata for item in genuine}),
         signers=_signers.ids({item.signer: item.signer for item in genuine}),
     )
@@ -94,14 +106,17 @@ def forget() -> None:
 
 
 def _find_series(series: Sequence[Series]) -> list[int]:
-    rows = [(item.digest, int.from_bytes(item.digest[:4], "big"), *item.key) for item in series]
+    rows = {item.digest: (item.digest, int.from_bytes(item.digest[:4], "big"), *item.key) for item in series}
     columns = "digest, tag, source, meter, type, unit, resource_id, user_id, project_id"
-    return _ids_by_digest("series", columns, ("bytea", "bigint", *["text"] * 7), rows)
+    ids = _ids_by_digest("series", columns, ("bytea", "bigint", *["text"] * 7), rows)
+    return [ids[item.digest] for item in series]
 
 
 def _find_metadata(texts: Sequence[str]) -> list[int]:
-    rows = [(hashlib.sha256(text.encode()).digest(), text, _document(text)) for text in texts]
-    return _ids_by_digest("resource_metadata", "digest, body, document", ("bytea", "text", "jsonb"), rows)
+    digests = [hashlib.sha256(text.encode()).digest() for text in texts]
+    rows = {digest: (digest, text, _document(text)) for digest, text in zip(digests, texts, strict=True)}
+    ids = _ids_by_digest("resource_metadata", "digest, body, document", ("bytea", "text", "jsonb"), rows)
+    return [ids[digest] for digest in digests]
 
 
 def _find_signers(keys: Sequence[SignerKey]) -> list[int]:
@@ -142,17 +157,28 @@ def _find_event_traits(keys: Sequence[EventTraitKey]) -> list[int]:
     return [ids[key] for key in keys]
 
 
-def _ids_by_digest(table: str, columns: str, types: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> list[int]:
+def _ids_by_digest(
+    table: str, columns: str, types: Sequence[str], rows: Mapping[bytes, tuple[Any, ...]]
+) -> dict[bytes, int]:
     """The ids of rows by their first column, a digest; rows that are new are made, in the digests' order."""
-    arrays = [list(column) for column in zip(*sorted(rows, key=lambda row: row[0]), strict=True)]
-    unnested = ", ".join(f"%s::{type_}[]" for type_ in types)
+    ids = _stored_ids(table, list(rows))
+    missing = sorted(rows.keys() - ids.keys())
+    if missing:
+        arrays = [list(column) for column in zip(*(rows[digest] for digest in missing), strict=True)]
+        unnested = ", ".join(f"%s::{type_}[]" for type_ in types)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"INSERT INTO {table} ({columns}) SELECT * FROM unnest({unnested}) ON CONFLICT (digest) DO NOTHING",
+                arrays,
+            )
+        ids |= _stored_ids(table, missing)  # also those that another worker has made in the meantime
+    return ids
+
+
+def _stored_ids(table: str, digests: list[bytes]) -> dict[bytes, int]:
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO {table} ({columns}) SELECT * FROM unnest({unnested}) ON CONFLICT (digest) DO NOTHING", arrays
-        )
-        cursor.execute(f"SELECT digest, id FROM {table} WHERE digest = ANY(%s::bytea[])", [arrays[0]])
-        ids = {bytes(digest): id_ for digest, id_ in cursor.fetchall()}
-    return [ids[row[0]] for row in rows]
+        cursor.execute(f"SELECT digest, id FROM {table} WHERE digest = ANY(%s::bytea[])", [digests])
+        return {bytes(digest): id_ for digest, id_ in cursor.fetchall()}
 
 
 def _document(body: str) -> str | None:
@@ -165,8 +191,8 @@ def _document(body: str) -> str | None:
     return json.dumps(printable(json.loads(body)))
 
 
-_series: _Memory[SeriesKey, Series] = _Memory(200_000, _find_series)
-_metadata: _Memory[str, str] = _Memory(20_000, _find_metadata)
-_signers: _Memory[SignerKey, SignerKey] = _Memory(20_000, _find_signers)
-_event_types: _Memory[str, str] = _Memory(20_000, _find_event_types)
-_event_traits: _Memory[EventTraitKey, EventTraitKey] = _Memory(200_000, _find_event_traits)
+_series: _Known[bytes, Series] = _Known(Memory(SERIES_REMEMBERED), _find_series)
+_metadata: _Known[str, str] = _Known(Memory(METADATA_REMEMBERED, len), _find_metadata)
+_signers: _Known[SignerKey, SignerKey] = _Known(Memory(20_000), _find_signers)
+_event_types: _Known[str, str] = _Known(Memory(20_000), _find_event_types)
+_event_traits: _Known[EventTraitKey, EventTraitKey] = _Known(Memory(200_000), _find_event_traits)

@@ -6,6 +6,8 @@ import json
 from datetime import datetime
 from typing import Any
 
+from django.db import connection
+
 from metering.environment import CENTRAL
 from metering.messages import Header
 from metering.store import clocks
@@ -48,6 +50,13 @@ ON CONFLICT (source, slot, node, shard) DO UPDATE SET
 WHERE NOT poll.parts_received @> excluded.parts_received
 RETURNING CASE WHEN note <> 'not expected' THEN due END
 """
+
+
+def disabled() -> frozenset[str]:
+    """The publishers that an operator has switched off. Asked for each batch, so in the least time."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT publisher FROM node WHERE NOT enabled")
+        return frozenset(publisher for (publisher,) in cursor.fetchall())
 
 
 def seen(cursor: Any, publisher: str, now: datetime) -> None:

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import io
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from typing import Any
 
 from django.db import IntegrityError, connection, transaction
 from psycopg2.errors import UniqueViolation
 
-from metering.sifting import Genuine, Refused, Sifted, repacked
-from metering.store import keys, partitions, quarantine, receipts, resources
+from metering.sifting import Genuine, Refused, Sifted, refusal
+from metering.store import copying, keys, partitions, quarantine, receipts, resources, watermarks
 
+COLUMNS = copying.COLUMNS
 Cursor = Any  # Django's wrapper, which hands COPY through to psycopg2's
 
-COLUMNS = "series_id, ts, message_id, volume, recorded_at, metadata_id, signer_id, signature"
 _TYPES = ("bigint", "timestamptz", "uuid", "float8", "timestamptz", "bigint", "bigint", "bytea")
-_Row = tuple[int, str, str, str, str, int, int, str]  # of COLUMNS, as COPY's text
 DIFFERS = "differs from what is stored"
 
 
@@ -34,22 +30,23 @@ class Outcome:
     differing: int = 0  # of the refused: genuine, but something else is stored under their id
 
 
-def record(sifted: Sifted, now: datetime) -> Outcome:
+def record(sifted: Sifted, now: datetime, *, restoring: bool = False) -> Outcome:
     """Store every genuine message once, in one transaction with the refused ones and the batch's receipt.
 
     A message under whose id something else is stored moves from the genuine to the refused: what is stored stays.
-    Safe to run again. Raises Django's database errors; nothing is stored then.
+    So does one that has expired, unless it is being restored. Safe to run again. Raises Django's database errors;
+    nothing is stored then.
     """
-    partitions.ensure(item.ts.date() for item in sifted.genuine)
+    partitions.ensure({moment.date() for moment in _moments(sifted.genuine)}, expired=restoring)
     ids = keys.resolve(sifted.genuine)
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        recorded_at = cursor.fetchone()[0].isoformat()
-        stored, differing = _insert(cursor, [_row(item, ids, recorded_at) for item in sifted.genuine])
-        genuine, refused = sifted.genuine, sifted.refused
+        marks = watermarks.writing(cursor)
+        genuine, refused = (sifted.genuine, sifted.refused) if restoring else _unexpired(sifted, marks)
+        stored, differing = _insert(cursor, genuine, ids, marks.recorded_at)
         if differing:
+            refused = [*refused, *(refusal(genuine[place], DIFFERS) for place in sorted(differing))]
             genuine = [item for place, item in enumerate(genuine) if place not in differing]
-            refused = [*refused, *(_differing(sifted.genuine[place]) for place in sorted(differing))]
+        _keep_late(cursor, genuine, ids, marks)
         _keep_originals(cursor, [item for item in genuine if item.original is not None], ids)
         _keep_foreign_ids(cursor, [item for item in genuine if item.foreign_id], ids)
         resources.update(cursor, genuine, ids)
@@ -60,50 +57,61 @@ def record(sifted: Sifted, now: datetime) -> Outcome:
     return Outcome(stored, len(genuine) - stored, len(refused), len(differing))
 
 
-def _differing(item: Genuine) -> Refused:
-    return Refused(item.original or json.dumps(repacked(item)), DIFFERS, item.signer[2])
+def _moments(genuine: Sequence[Genuine]) -> set[datetime]:
+    """Nearly always one: a poll's samples share it."""
+    return {item.ts for item in genuine}
 
 
-@lru_cache(maxsize=1024)
-def _time_text(moment: datetime) -> str:
-    """Of one length, so that texts sort as times do. A poll's samples share their moment."""
-    return moment.isoformat(timespec="microseconds")
+def _unexpired(sifted: Sifted, marks: watermarks.Watermarks) -> tuple[list[Genuine], list[Refused]]:
+    """What may be stored, and what not: of samples that have expired the partition is gone, or will be."""
+    if all(moment >= marks.raw_from for moment in _moments(sifted.genuine)):
+        return sifted.genuine, sifted.refused
+    reason = f"samples before {marks.raw_from:%Y-%m-%d %H:%M} UTC have expired (METERING_RETENTION_DAYS)"
+    expired = [refusal(item, reason) for item in sifted.genuine if item.ts < marks.raw_from]
+    return [item for item in sifted.genuine if item.ts >= marks.raw_from], [*sifted.refused, *expired]
 
 
-def _row(item: Genuine, ids: keys.Ids, recorded_at: str) -> _Row:
-    return (
-        ids.series[item.series.key],
-        _time_text(item.ts),
-        item.message_id,
-        repr(item.volume),
-        recorded_at,
-        ids.metadata[item.metadata],
-        ids.signers[item.signer],
-        f"\\x{item.signature.hex()}",
-    )
+def _keep_late(cursor: Cursor, genuine: Sequence[Genuine], ids: keys.Ids, marks: watermarks.Watermarks) -> None:
+    """Have the hours rolled up again that were closed before these samples came."""
+    if any(moment < marks.closing for moment in _moments(genuine)):
+        late = [item for item in genuine if marks.raw_from <= item.ts < marks.closing]
+        watermarks.keep_late(cursor, {(ids.series[item.series.digest], _hour(item.ts)) for item in late})
 
 
-def _insert(cursor: Cursor, given: Sequence[_Row]) -> tuple[int, set[int]]:
-    """Store rows, those that are known already left out; how many were new, and the places of those that differ.
+def _hour(moment: datetime) -> datetime:
+    return moment.replace(minute=0, second=0, microsecond=0)
+
+
+def _insert(cursor: Cursor, genuine: Sequence[Genuine], ids: keys.Ids, recorded_at: datetime) -> tuple[int, set[int]]:
+    """Store samples, those that are known already left out; how many were new, and the places of those that differ.
 
     COPY first, because a repeat is rare; where one is among the rows, the whole COPY is undone and those
-    that are missing are inserted, a fifth slower.
+    that are missing are inserted.
     """
-    if not given:
+    if not genuine:
         return 0, set()
-    rows = sorted(given)
-    lines = "".join(
-        f"{series}\t{ts}\t{id_}\t{volume}\t{at}\t{metadata}\t{signer}\t\\{signature}\n"
-        for series, ts, id_, volume, at, metadata, signer, signature in rows
-    )
     try:
         with transaction.atomic(), connection.wrap_database_errors:  # Django translates no errors of COPY by itself
-            cursor.copy_expert(f"COPY sample ({COLUMNS}) FROM STDIN", io.StringIO(lines))
+            copying.copy(cursor, "sample", copying.packed(genuine, ids, recorded_at))
     except IntegrityError as exc:
         if not isinstance(exc.__cause__, UniqueViolation):
             raise
-        return _insert_missing(cursor, "sample", COLUMNS, _TYPES, rows), _find_differing(cursor, given)
-    return len(rows), set()
+        rows = [_row(item, ids, recorded_at) for item in genuine]
+        return _insert_missing(cursor, "sample", COLUMNS, _TYPES, sorted(rows)), _find_differing(cursor, rows)
+    return len(genuine), set()
+
+
+def _row(item: Genuine, ids: keys.Ids, recorded_at: datetime) -> tuple[object, ...]:
+    return (
+        ids.series[item.series.digest],
+        item.ts,
+        item.message_id,
+        repr(item.volume),  # psycopg2's own form of -0.0 is 0
+        recorded_at,
+        ids.metadata[item.metadata],
+        ids.signers[item.signer],
+        item.signature,
+    )
 
 
 # A repeat has what its row has, be it signed by another key. The time of the row tells its partition.
@@ -116,7 +124,7 @@ WHERE sample.volume <> given.volume OR sample.metadata_id <> given.metadata_id
 """
 
 
-def _find_differing(cursor: Cursor, given: Sequence[_Row]) -> set[int]:
+def _find_differing(cursor: Cursor, given: Sequence[tuple[object, ...]]) -> set[int]:
     """The places of rows that say something else than what is stored under their key."""
     rows = [(place, *row[:4], row[5]) for place, row in enumerate(given)]
     cursor.execute(_DIFFERING, [list(column) for column in zip(*rows, strict=True)])
@@ -148,12 +156,12 @@ ON CONFLICT DO NOTHING
 
 def _keep_originals(cursor: Cursor, items: Sequence[Genuine], ids: keys.Ids) -> None:
     rows = sorted(
-        (ids.series[item.series.key], item.ts, item.message_id, item.signature, item.original) for item in items
+        (ids.series[item.series.digest], item.ts, item.message_id, item.signature, item.original) for item in items
     )
     if rows:
         cursor.execute(_KEEP_ORIGINALS, [list(column) for column in zip(*rows, strict=True)])
 
 
 def _keep_foreign_ids(cursor: Cursor, items: Sequence[Genuine], ids: keys.Ids) -> None:
-    rows = sorted((item.message_id, ids.series[item.series.key], item.ts) for item in items)
+    rows = sorted((item.message_id, ids.series[item.series.digest], item.ts) for item in items)
     _insert_missing(cursor, "foreign_id", "message_id, series_id, ts", ("uuid", "bigint", "timestamptz"), rows)

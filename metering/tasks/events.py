@@ -14,8 +14,7 @@ from metering.celery import app
 from metering.errors import MalformedBatch, StoreAway
 from metering.event_messages import RECORD_EVENTS
 from metering.event_sifting import EventSifter, SiftedEvents, refused
-from metering.models import Node
-from metering.store import events, quarantine
+from metering.store import events, quarantine, receipts
 from metering.store.quarantine import Kept
 from metering.tasks import storage
 from metering.tasks.attempts import one_attempt, park, passes, patiently
@@ -43,7 +42,7 @@ def record(batch: str, sifter: EventSifter) -> SiftedEvents:
     """One attempt to store a batch. Raises `StoreAway` when the database takes nothing now; nothing is stored then."""
     now = datetime.now(UTC)
     with one_attempt():
-        disabled = frozenset(Node.objects.filter(enabled=False).values_list("publisher", flat=True))
+        disabled = receipts.disabled()
         try:
             sifted = sifter.sift(event_messages.read(batch), now, disabled)
         except MalformedBatch as exc:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections.abc import Iterator
@@ -14,11 +13,10 @@ from django.db import DatabaseError
 from metering import ceilometer_bus, messages, plain, plugins
 from metering.celery import app
 from metering.errors import BrokerAway, MalformedBatch, StoreAway
-from metering.models import Node
 from metering.publish import RECORD_SAMPLES
-from metering.sifting import Refused, Rules, Sifted, Sifter, repacked
+from metering.sifting import Rules, Sifted, Sifter, refusal
 from metering.signing import Keyring
-from metering.store import quarantine, writing
+from metering.store import quarantine, receipts, writing
 from metering.store.quarantine import Kept
 from metering.tasks.attempts import one_attempt, park, passes, patiently
 from metering.tasks.intake import LedgerTask, keeping_folder, settings
@@ -55,7 +53,7 @@ def record(batch: str, sifter: Sifter) -> Sifted:
     """One attempt to store a batch. Raises `StoreAway` when the database takes nothing now; nothing is stored then."""
     now = datetime.now(UTC)
     with one_attempt():
-        disabled = frozenset(Node.objects.filter(enabled=False).values_list("publisher", flat=True))
+        disabled = receipts.disabled()
         try:
             sifted = sifter.sift(messages.read(batch), now, disabled)
         except MalformedBatch as exc:
@@ -110,7 +108,4 @@ def _parts(sifted: Sifted, reason: str) -> Iterator[Sifted]:
         yield Sifted(sifted.genuine[middle:])
         return
     [item] = sifted.genuine
-    body = item.original or json.dumps(repacked(item))
-    yield Sifted(
-        [], [*sifted.refused, Refused(body, f"the database refused it: {reason}", item.signer[2])], sifted.receipt
-    )
+    yield Sifted([], [*sifted.refused, refusal(item, f"the database refused it: {reason}")], sifted.receipt)

@@ -26,6 +26,7 @@ def test_the_first_page_of_an_empty_ledger_says_so(admin_client: Client) -> None
         "Polls missed in the last hour": "0",
         "In quarantine": "0",
         "Latest sample": "none yet",
+        "Samples kept for": "30 days",
     }
 
 
@@ -47,6 +48,7 @@ def test_the_first_page_shows_what_an_operator_looks_at_first(admin_client: Clie
         "Polls missed in the last hour": "2",
         "In quarantine": "1",
         "Latest sample": "2026-03-04 12:00:05",
+        "Samples kept for": "30 days",
     }
 
 

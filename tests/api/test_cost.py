@@ -19,12 +19,12 @@ TAGGED = ("metadata.tag", "x")
     [  # the first statement is always the token's
         ("/v2/meters", [], 2),
         ("/v2/meters", [TAGGED], 2),
-        ("/v2/meters/cpu", [RECENT, TAGGED], 3),  # the third: what the foreign sample calls itself
-        ("/v2/samples", [], 3),
-        ("/v2/samples", [("resource", "web-1")], 2),
+        ("/v2/meters/cpu", [RECENT, TAGGED], 4),  # of the last day, of all; what the foreign sample calls itself
+        ("/v2/samples", [], 4),
+        ("/v2/samples", [("resource", "web-1")], 3),
         ("/v2/resources", [TAGGED], 3),
         ("/v2/resources", [RECENT, TAGGED], 3),
-        ("/v2/meters/cpu/statistics", [RECENT], 2),
+        ("/v2/meters/cpu/statistics", [RECENT], 3),
     ],
 )
 def test_a_listing_takes_as_few_statements_however_many_rows_it_has(
@@ -47,4 +47,4 @@ def test_statistics_of_many_groups_are_one_statement() -> None:
     with CaptureQueriesContext(connection) as captured:
         rows = asker.ask("/v2/meters/cpu/statistics", period=10, groupby=["resource_id", "user_id"])
     assert len(rows) == 15
-    assert len(captured) == 2
+    assert len(captured) == 3  # the token, how far there are roll-ups, and the figures

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from metering.counters import Counter
+from metering.counters import Counter, Kind
 from tests.api import asking
 from tests.factories import at, reading, store
 
@@ -154,6 +154,48 @@ def test_selected_parameters_belong_to_the_first_functions() -> None:
     assert row["aggregate"] == {"cardinality/resource_id": 2.0, "cardinality/user_id": 1.0, "max": 3.0}
 
 
+def test_figures_beyond_the_original_s_are_aggregates_only() -> None:
+    store(reading(10, 0), reading(16, 60), reading(4, 120), reading(5, 720))
+    functions = ["percentile", "percentile", "delta", "rate", "resets", "gap", "first", "last"]
+    [row] = asking.admin().ask(PATH, aggregate__func=functions, aggregate__param=["50", "12.5"])
+    assert row["aggregate"] == {
+        "percentile/50": 7.5,
+        "percentile/12.5": pytest.approx(4.375),
+        "delta": 11.0,
+        "rate": pytest.approx(11 / 720),
+        "resets": 1.0,
+        "gap": 600.0,
+        "first": 10.0,
+        "last": 5.0,
+    }
+    assert not {"delta", "first", "sum"} & row.keys()
+
+
+def test_a_figure_that_has_no_meaning_is_null() -> None:
+    store(reading(10, 0, kind=Kind.GAUGE), reading(16, 60, kind=Kind.GAUGE))
+    [row] = asking.admin().ask(PATH, aggregate__func=["delta", "rate", "gap"])
+    assert row["aggregate"] == {"delta": None, "rate": None, "gap": 60.0}
+
+
+def test_deltas_of_periods_add_up_to_that_of_all() -> None:
+    store(*(reading(volume, 50 * place) for place, volume in enumerate((5, 9, 20, 3, 4))))
+    rows = asking.admin().ask(PATH, period=60, aggregate__func="delta")
+    assert [row["aggregate"]["delta"] for row in rows] == [4, 11, 3, 1]
+
+
+def test_samples_can_be_grouped_by_any_metadata() -> None:
+    flavor = {"flavor": {"name": "m1.tiny", "vcpus": 1}, "100%": "yes"}
+    store(reading(1, 0, metadata=flavor), reading(2, 60, metadata={"flavor": "none"}), reading(4, 120))
+    asker = asking.admin()
+    for group in ("resource_metadata.flavor.name", "metadata.flavor.name"):
+        rows = asker.ask(PATH, groupby=[group, "project_id"])
+        assert [(row["groupby"], row["sum"]) for row in rows] == [
+            ({group: "m1.tiny", "project_id": "red"}, 1),
+            ({group: None, "project_id": "red"}, 6),
+        ]
+    assert [row["sum"] for row in asker.ask(PATH, groupby="metadata.100%")] == [1, 6]
+
+
 @pytest.mark.parametrize(
     ("query", "status", "text"),
     [
@@ -171,6 +213,10 @@ def test_selected_parameters_belong_to_the_first_functions() -> None:
         ("aggregate.func=cardinality", 400, "Bad aggregate: cardinality.None"),
         ("aggregate.func=cardinality&aggregate.param=", 400, "Bad aggregate: cardinality.None"),
         ("aggregate.func=cardinality&aggregate.param=wrong", 400, "Bad aggregate: cardinality.wrong"),
+        ("aggregate.func=percentile", 400, "Bad aggregate: percentile.None"),
+        ("aggregate.func=percentile&aggregate.param=101", 400, "Bad aggregate: percentile.101"),
+        ("aggregate.func=percentile&aggregate.param=nan", 400, "Bad aggregate: percentile.nan"),
+        ("groupby=metadata.", 400, 'Unknown argument: "metadata.": Invalid groupby fields'),
         ("aggregate.param=user_id", 400, 'Unknown argument: "aggregate.param"'),
         ("q.field=wrong&q.value=1", 400, 'Unknown argument: "wrong": unrecognized field in query'),
     ],

@@ -22,6 +22,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("sections", nargs="*", metavar="section", help=f"{' or '.join(SECTIONS)} (default: all)")
     parser.add_argument("--batches", type=int, default=60, help="ledger: of 1,000 samples, in each round (default 60)")
+    parser.add_argument("--size", type=_size, default="2.5M", help="ledger: samples that are asked of (default 2.5M)")
     parser.add_argument("--guests", type=int, default=100, help="poll: QEMU guests, if there is memory (default 100)")
     parser.add_argument(
         "--notifications", type=int, default=20_000, help="notifications: how many in each drain (default 20,000)"
@@ -44,6 +45,14 @@ def main() -> None:
     report.parent.mkdir(exist_ok=True)
     report.write_text(json.dumps(_known(report) | figures, indent=1) + "\n")
     print(f"written to {report.relative_to(ROOT)}")
+
+
+def _size(text: str) -> int:
+    """A number, also of millions: 25M."""
+    number, million, rest = text.partition("M")
+    if rest or not number.replace(".", "", 1).isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of samples such as 25M")
+    return int(float(number) * (1_000_000 if million else 1))
 
 
 def _known(report: Path) -> dict[str, float]:
@@ -72,12 +81,12 @@ def _ledger(folder: Path, asked: argparse.Namespace) -> dict[str, float]:
     postgres = Postgres(programs, folder / "data", folder, folder / "log", free_port(), ())
     postgres.start()
     try:
-        return _measure(postgres, folder, asked.batches, asked.rounds)
+        return _measure(postgres, folder, asked)
     finally:
         postgres.daemon.stop()
 
 
-def _measure(postgres: Postgres, folder: Path, batches: int, rounds: int) -> dict[str, float]:
+def _measure(postgres: Postgres, folder: Path, asked: argparse.Namespace) -> dict[str, float]:
     os.environ.update(
         METERING_ROLE="samples",
         METERING_BROKER_URL="amqp://nobody@127.0.0.1:1//",  # named, never spoken to
@@ -92,10 +101,15 @@ def _measure(postgres: Postgres, folder: Path, batches: int, rounds: int) -> dic
     django.setup()
     from django.core.management import call_command
 
-    from tests.bench import ledger
+    from tests.bench import ledger, ledger_days, ledger_queries, ledger_verification
 
     call_command("migrate", verbosity=0)
-    return ledger.measure(batches, rounds)
+    return (
+        ledger.measure(asked.batches, asked.rounds, folder)
+        | ledger_verification.measure(2 * asked.batches, asked.rounds)
+        | ledger_days.measure(20 * asked.batches, asked.rounds)
+        | ledger_queries.measure(postgres, asked.size)
+    )
 
 
 # Ledger is last: it sets this process up as a storage worker.

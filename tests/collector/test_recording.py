@@ -182,7 +182,7 @@ def test_recorders_that_are_killed_lose_nothing_and_their_files_give_every_sampl
     manage(rabbit, "replay_notifications", *files)
 
     ids: set[Any] = {sample["message_id"] for sample in ours.samples()}
-    assert len(ids) == 2 * 800
+    assert len(ids) == 3 * 800
 
 
 def test_a_recorder_says_what_it_misses(tmp_path: Path) -> None:

@@ -51,8 +51,8 @@ def test_files_of_every_kind_are_read_one_after_the_other(ours: OurBus, tmp_path
     replay = manage(ours.url, "replay_notifications", *(str(tmp_path / name) for name in ("plain", *PACKED)))
 
     assert replay.returncode == 0, replay.stderr
-    assert replay.stdout.startswith("30 notifications, 60 samples")
-    assert len(set(ids(ours))) == 60
+    assert replay.stdout.startswith("30 notifications, 90 samples")
+    assert len(set(ids(ours))) == 90
 
 
 def test_standard_input_is_read_packed_as_well(ours: OurBus, tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_standard_input_is_read_packed_as_well(ours: OurBus, tmp_path: Path) -> 
         done = subprocess.run(command, cwd=ROOT, env=environ(ours.url), stdin=stdin, check=False, timeout=60)
 
     assert done.returncode == 0
-    assert len(ids(ours)) == 10
+    assert len(ids(ours)) == 15
 
 
 def test_what_cannot_be_read_costs_no_other_file_and_is_told(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_what_cannot_be_read_costs_no_other_file_and_is_told(tmp_path: Path) -> 
     assert f"{files[0]} cannot be read: No such file or directory" in replay.stderr
     assert f"{files[1]}, after line 2: it ends within a frame" in replay.stderr
     assert f"{files[2]}:3: malformed: it is no record" in replay.stderr
-    assert replay.stdout.startswith("5 notifications, 8 samples, 0 of types that nobody wants, 1 refused")
+    assert replay.stdout.startswith("5 notifications, 12 samples, 0 of types that nobody wants, 1 refused")
     assert "1 notifications could not be used in full; 2 files could not be read whole" in replay.stderr
 
 
@@ -99,7 +99,7 @@ def test_a_replay_that_is_ended_goes_on_at_its_bookmark(ours: OurBus, tmp_path: 
     assert 0 < before < count
     assert second.stdout.startswith(f"{count - before} notifications, ")
     assert third.stdout.startswith("0 notifications, ")
-    assert len(set(ids(ours))) == 2 * count
+    assert len(set(ids(ours))) == 3 * count
 
 
 def test_a_bookmark_of_other_files_or_of_nothing_is_refused(ours: OurBus, tmp_path: Path) -> None:
@@ -147,8 +147,8 @@ def test_a_queue_is_emptied_into_samples_and_dead_letters(ours: OurBus) -> None:
     replay = manage(ours.url, "replay_notifications", "--queue", QUEUE)
 
     assert replay.returncode == 1
-    assert replay.stdout.startswith("123 notifications, 240 samples, 1 of types that nobody wants, 2 refused")
-    assert len(set(ids(ours))) == 240
+    assert replay.stdout.startswith("123 notifications, 362 samples, 1 of types that nobody wants, 2 refused")
+    assert len(set(ids(ours))) == 362
     assert eventually(lambda: waiting(ours.url) == 0) is True
     letters = ours.dead()
     assert [letter.headers["exchange"] for letter in letters] == ["cinder", "cinder"]
@@ -162,7 +162,7 @@ def test_a_queue_stays_full_in_a_dry_run_and_while_our_broker_is_away(ours: OurB
     dry = manage(ours.url, "replay_notifications", "--queue", QUEUE, "--dry-run")
     away = manage(NOWHERE, "replay_notifications", "--queue", QUEUE, "--url", ours.url)
 
-    assert dry.stdout.startswith("3 notifications, 6 samples")
+    assert dry.stdout.startswith("3 notifications, 9 samples")
     assert away.returncode == 1
     assert f"what is not confirmed is still in {QUEUE}" in away.stderr
     assert "Traceback" not in away.stderr
@@ -193,7 +193,7 @@ def test_a_drain_that_is_killed_leaves_what_it_had_not_sent(ours: OurBus) -> Non
     second = manage(ours.url, *command[2:])
 
     assert second.returncode == 0, second.stderr
-    assert len(got | set(ids(ours))) == 2 * count
+    assert len(got | set(ids(ours))) == 3 * count
 
 
 def test_a_queue_that_is_not_there_is_said_so(ours: OurBus) -> None:

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from metering.store import keys, partitions
+from metering.store import keys, partitions, resources
 
 
 def _forget() -> None:
     keys.forget()
     partitions.forget()
+    resources.forget()
 
 
 @pytest.fixture

@@ -99,6 +99,7 @@ def test_a_role_that_lacks_a_setting_names_it(role: str, name: str, blank: str |
         ("METERING_CENTRAL_SHARDS", "none"),
         ("METERING_API_PORT", "65536"),
         ("METERING_RETENTION_DAYS", "9" * 13),
+        ("METERING_ROLLUP_RETENTION_DAYS", "two years"),
         ("METERING_AHEAD_SECONDS", "1h"),
         ("METERING_SPOOL_BYTES", "1"),
         ("METERING_PATIENCE_SECONDS", "301"),
@@ -118,6 +119,7 @@ def test_a_malformed_setting_is_named_with_what_it_got(name: str, value: str) ->
         ("METERING_CACHE_URL", "amqp://:s3cret@cache", "amqp"),
         ("DATABASE_URL", "mysql://root:s3cret@db/metering", "mysql"),
         ("METERING_NOTIFICATION_URLS", "amqp://one//,ftp://two:s3cret@x", "ftp"),
+        ("METERING_REPLICA_URLS", "postgresql://one/x,mysql://two:s3cret@x/y", "mysql"),
     ],
 )
 def test_a_url_of_another_kind_is_named_by_its_scheme_alone(name: str, value: str, shown: str) -> None:
@@ -129,7 +131,14 @@ def test_a_url_of_another_kind_is_named_by_its_scheme_alone(name: str, value: st
 
 
 @pytest.mark.parametrize(
-    "name", ["METERING_BROKER_URL", "METERING_CACHE_URL", "DATABASE_URL", "METERING_NOTIFICATION_URLS"]
+    "name",
+    [
+        "METERING_BROKER_URL",
+        "METERING_CACHE_URL",
+        "DATABASE_URL",
+        "METERING_NOTIFICATION_URLS",
+        "METERING_REPLICA_URLS",
+    ],
 )
 @pytest.mark.parametrize("value", ["s3cret@host", "guest:s3cret@host/x", "postgres:s3cret"])
 def test_a_url_without_a_scheme_is_not_shown_for_it_may_begin_with_a_password(name: str, value: str) -> None:

@@ -366,7 +366,7 @@ def test_large_metadata_is_not_remembered_for_it_would_fill_the_memory() -> None
         text = json.dumps(packed(reading(metadata={"large": f"{number}" + "x" * 60_000})))
         assert len(sifter.sift(messages.read(text), NOW).genuine) == 1
 
-    assert sum(len(text) for text in sifter._metadata) < 10_000
+    assert sum(len(text) for text in sifter.judge.known_metadata.young) < 10_000
 
 
 anything = st.fixed_dictionaries(

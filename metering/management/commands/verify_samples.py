@@ -4,75 +4,165 @@ from __future__ import annotations
 
 import os
 import sys
-from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date
+from functools import cache, partial
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from metering import environment
 from metering.bounds import parse_timestamp
-from metering.models import Sample
-from metering.models.queries import SampleQuerySet
+from metering.environment import Environment
+from metering.models.questions import Window
 from metering.signing import Keyring
-from metering.store import reading
+from metering.store import digest_check, rollup_check, rollups
+from metering.store.processes import in_turn
+from metering.store.raw_rows import Choice, Part, parts, stored_days
+from metering.store.verification import MOST_NAMED, Result, Verifier
 
-MOST_IDS = 1_000  # printed; the count is of all
-ORPHAN = "the series, the metadata or the signer that it refers to is gone"
+PIECES = 4  # of a day, for each process: the last to be ready is then never long alone
 
 
 class Command(BaseCommand):
-    """Exit status 1, and the ids, when a sample does not verify."""
+    """Exit status 1, and the ids, when a sample does not verify; 130 when it was interrupted."""
 
-    help = "Verify stored samples; prints how many verify, and the id and reason of each that does not."
+    help = (
+        "Verify stored samples; prints how many verify, and the id and reason of each that does not. With --digests: "
+        "whether the stored days are what their digests say (docs/audit.md)."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--start", help="ISO 8601: samples at or after")
         parser.add_argument("--end", help="ISO 8601: samples before")
+        parser.add_argument("--from-day", type=date.fromisoformat, help="YYYY-MM-DD: go on there after an interruption")
         parser.add_argument("--meter")
         parser.add_argument("--resource")
+        parser.add_argument(
+            "--processes", type=int, default=1, help="that share the work; each loads a core (default 1)"
+        )
+
+        parser.add_argument("--digests", action="store_true", help="check the digests instead of the signatures")
+        parser.add_argument("--known-head", metavar="NUMBER:DIGEST", help="with --digests: a head printed earlier")
+        parser.add_argument(
+            "--rollups", action="store_true", help="check the roll-ups against samples and hours instead"
+        )
+        parser.add_argument("--head", action="store_true", help="print the head of the digests, and check nothing")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        settings = environment.load(os.environ)
-        if not settings.secrets:
-            raise CommandError("METERING_SECRETS is not set: without it nothing can be verified")
-        samples = _chosen(options)
-        total, checked = samples.count(), 0
-        reasons: Counter[str] = Counter()
-        keyring = Keyring(settings.secrets)
-        for page in reading.pages(samples):
-            originals = reading.originals(page)
-            for sample in page:
-                fault = reading.fault(sample, originals.get(sample.pk), keyring, settings.ceilometer_secrets)
-                if fault is not None:
-                    reasons[fault] += 1
-                    if reasons.total() <= MOST_IDS:
-                        self.stdout.write(f"{sample.message_id} {sample.series}: {fault}")
-            checked += len(page)
-            self._progress(checked, total)
-        for message_id in reading.orphans(samples).values_list("message_id", flat=True):
-            reasons[ORPHAN] += 1
-            checked += 1
-            if reasons.total() <= MOST_IDS:
-                self.stdout.write(f"{message_id}: {ORPHAN}")
-        self.stdout.write(f"{checked - reasons.total()} of {checked} samples verify")
-        for reason, count in reasons.most_common():
-            self.stdout.write(f"{count}: {reason}")
-        if reasons:
+        if options["processes"] < 1:
+            raise CommandError("--processes must be 1 or more")
+        if options["head"]:
+            self.stdout.write(digest_check.head_text())
+        elif options["rollups"]:
+            self._check_rollups(options)
+        elif options["digests"] or options["known_head"]:
+            self._check_digests(options)
+        else:
+            self._check_signatures(options)
+
+    def _check_signatures(self, options: dict[str, Any]) -> None:
+        processes, from_day = options["processes"], options["from_day"]
+        choice, verifier = _choice(options), Verifier(_keyring(), _settings().ceilometer_secrets)
+        check = partial(verifier.check, choice) if processes == 1 else partial(check_elsewhere, choice)
+        pieces = processes * PIECES if processes > 1 and choice.resource_id is None else 1
+        work = [part for part in parts(choice, pieces) if from_day is None or part.day >= from_day]
+        total = Result()
+        with self._telling_where_to_go_on([part.day for part in work]) as done:
+            for part, result in zip(work, in_turn(check, work, processes), strict=True):
+                for fault in result.named[: MOST_NAMED - len(total.named)]:
+                    self.stdout.write(str(fault))
+                    total.named.append(fault)
+                total.samples += result.samples
+                total.reasons += result.reasons
+                done.append(part.day)
+                self._progress(len(done), len(work), f"pieces, {total.samples} samples")
+        self._sum_up(total)
+
+    def _check_digests(self, options: dict[str, Any]) -> None:
+        keyring, from_day = _keyring(), options["from_day"]
+        faults = [fault] if (fault := _fault_of_head(options["known_head"])) else []
+        faults += digest_check.faults_of_chain(keyring)
+        days = [day for day in digest_check.sealed_days() if from_day is None or day >= from_day]
+        with self._telling_where_to_go_on(days) as done:
+            for day, found in zip(days, in_turn(digest_check.faults_of_day, days, options["processes"]), strict=True):
+                faults += found
+                done.append(day)
+                self._progress(len(done), len(days), "days")
+        for fault in faults:
+            self.stdout.write(fault)
+        if waiting := digest_check.unsealed(stored_days()):
+            self.stdout.write(f"not sealed yet: {', '.join(map(str, waiting))}")
+        self.stdout.write(f"{len(days)} days checked, {len(faults)} faults; the head is {digest_check.head_text()}")
+        if faults:
             sys.exit(1)
 
-    def _progress(self, checked: int, total: int) -> None:
+    def _check_rollups(self, options: dict[str, Any]) -> None:
+        bounds = (
+            rollups.hour_of(parse_timestamp(text)) if (text := options[side]) else None for side in ("start", "end")
+        )
+        found = 0
+        for fault in rollup_check.faults(*bounds):
+            self.stdout.write(str(fault))
+            found += 1
+        self.stdout.write(f"{found} roll-ups differ from what they are of" if found else "every roll-up is right")
+        if found:
+            self.stdout.write("manage.py rebuild_rollups makes them anew")
+            sys.exit(1)
+
+    @contextmanager
+    def _telling_where_to_go_on(self, days: Sequence[date]) -> Iterator[list[date]]:
+        """Gives a list of the days done, one for each piece of the work."""
+        done: list[date] = []
+        try:
+            yield done
+        except KeyboardInterrupt:
+            self.stderr.write(f"\ninterrupted; go on with --from-day {days[len(done)]}")
+            sys.exit(130)
+
+    def _sum_up(self, total: Result) -> None:
+        self.stdout.write(f"{total.samples - total.reasons.total()} of {total.samples} samples verify")
+        for reason, count in total.reasons.most_common():
+            self.stdout.write(f"{count}: {reason}")
+        if total.reasons:
+            sys.exit(1)
+
+    def _progress(self, done: int, pieces: int, what: str) -> None:
         if self.stderr.isatty():
-            share = checked / max(total, 1)
-            self.stderr.write(f"\r{'#' * int(40 * share):40} {checked}/{total}", ending="")
-            if checked >= total:
+            self.stderr.write(f"\r{'#' * (40 * done // pieces):40} {done}/{pieces} {what}", ending="")
+            if done == pieces:
                 self.stderr.write("")
 
 
-def _chosen(options: dict[str, Any]) -> SampleQuerySet:
-    bounds = {side: parse_timestamp(options[side]) if options[side] else None for side in ("start", "end")}
-    samples = Sample.objects.between(bounds["start"], bounds["end"])
-    if options["meter"]:
-        samples = samples.filter(series__meter=options["meter"])
-    if options["resource"]:
-        samples = samples.filter(series__resource_id=options["resource"])
-    return samples
+def check_elsewhere(choice: Choice, part: Part) -> Result:
+    """Every chosen sample of a part, in a process that does nothing else."""
+    return _verifier_of_process().check(choice, part)
+
+
+@cache
+def _verifier_of_process() -> Verifier:
+    return Verifier(_keyring(), _settings().ceilometer_secrets)
+
+
+def _settings() -> Environment:
+    return environment.load(os.environ)
+
+
+def _keyring() -> Keyring:
+    secrets = _settings().secrets
+    if not secrets:
+        raise CommandError("METERING_SECRETS is not set: without it nothing can be verified")
+    return Keyring(secrets)
+
+
+def _fault_of_head(known: str | None) -> str | None:
+    try:
+        return None if known is None else digest_check.fault_of_head(known)
+    except ValueError as exc:
+        raise CommandError(f"--known-head: {exc}") from exc
+
+
+def _choice(options: dict[str, Any]) -> Choice:
+    start, end = (parse_timestamp(options[side]) if options[side] else None for side in ("start", "end"))
+    return Choice(Window(start, end), options["meter"], options["resource"])
