@@ -13,6 +13,9 @@ from kombu import Consumer as QueueConsumer
 
 from collector.bus import queue_of
 
+MOST_AT_ONCE = 100  # deliveries
+SOON = 0.002  # seconds in which a broker hands over what it has
+
 
 @dataclass(slots=True)
 class Delivery:
@@ -68,6 +71,8 @@ class KombuReader:
     def take(self, seconds: float) -> Sequence[Delivery]:
         with contextlib.suppress(TimeoutError):  # nothing came
             self._connection.drain_events(timeout=seconds)
+            while len(self._taken) < MOST_AT_ONCE:  # kombu hands over one at a time: what else is there?
+                self._connection.drain_events(timeout=SOON)
         taken, self._taken = self._taken, []
         return taken
 

@@ -224,7 +224,7 @@ def test_a_consumer_that_is_told_to_stop_delivers_what_it_holds(broker_url: str,
     first.end()
     second = start(broker_url, broker_url)
 
-    assert eventually(lambda: first.acknowledged + second.acknowledged == 150)
+    assert eventually(lambda: first.acknowledged + second.acknowledged == 150, seconds=30)
     second.end()
     assert len({sample["message_id"] for sample in ours.samples()}) == 300
     assert first.acknowledged + second.acknowledged == 150
