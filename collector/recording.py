@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import partial
 from threading import Event
@@ -102,9 +101,8 @@ class _Session:
                 self.write()
             if telling.due():
                 log.info("%d notifications recorded", self.recorder.recorded)
-        with ExitStack() as stack:
-            for reader in self.readers.values():
-                stack.callback(reader.cancel)
+        # Nothing is cancelled first: from Redis, a message that was asked for ahead of time would be lost. What is not
+        # written yet goes back when the connection closes.
         self.write()
 
     def attach(self) -> None:
