@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from threading import Event
 from typing import Any
 
 from amqp.exceptions import ChannelError
 from kombu import Connection
 
+from collector.waiting import Backoff
 from metering import tls
 
 log = logging.getLogger(__name__)
@@ -33,6 +35,28 @@ def connection_to(url: str) -> Connection:
         options: dict[str, Any] = {"read_timeout": 30, "write_timeout": 30, "confirm_publish": True}
         return Connection(bare, ssl=told or False, heartbeat=HEARTBEAT, connect_timeout=10, transport_options=options)
     return Connection(url, connect_timeout=10)
+
+
+def stay_connected(url: str, stop: Event, live: Callable[[Connection], None], lost: Callable[[], None]) -> None:
+    """Connect, ``live`` on the connection, and connect anew after every fault of its broker; returns when told to stop.
+
+    ``lost`` is called after a fault, and before the next connection.
+    """
+    connection = connection_to(url)
+    faults: tuple[type[BaseException], ...] = (*connection.connection_errors, *connection.channel_errors, OSError)
+    backoff = Backoff()
+    while not stop.is_set():
+        try:
+            with connection_to(url) as connection:
+                connection.connect()
+                backoff.worked()
+                log.info("connected to %s", connection.as_uri())
+                live(connection)
+        except faults as exc:
+            lost()
+            seconds = backoff.failed()
+            log.warning("%s: %s; trying again in %.0f s", connection.as_uri(), exc, seconds)
+            stop.wait(seconds)
 
 
 def queue_of(exchange: str) -> str:

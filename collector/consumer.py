@@ -16,7 +16,7 @@ from threading import Event
 from kombu import Connection
 
 from collector.batch import MOST_HELD, Batch
-from collector.bus import attach, connection_to, queue_of
+from collector.bus import attach, queue_of, stay_connected
 from collector.dead_letters import DeadLetter, keep
 from collector.frames import FrameReader
 from collector.hearing import hear, malformed
@@ -80,21 +80,10 @@ class Consumer:
 
     def run(self) -> None:
         """Consume, and connect anew after every fault of the services' broker; returns when ``stop`` is set."""
-        connection = connection_to(self.url)
-        faults: tuple[type[BaseException], ...] = (*connection.connection_errors, *connection.channel_errors, OSError)
-        backoff = Backoff()
-        while not self.stop.is_set():
-            try:
-                with connection_to(self.url) as connection:
-                    connection.connect()
-                    backoff.worked()
-                    log.info("connected to %s", connection.as_uri())
-                    Session(self, connection).run()
-            except faults as exc:
-                self.reading = frozenset()
-                seconds = backoff.failed()
-                log.warning("%s: %s; trying again in %.0f s", connection.as_uri(), exc, seconds)
-                self.stop.wait(seconds)
+        stay_connected(self.url, self.stop, lambda connection: Session(self, connection).run(), self._lost)
+
+    def _lost(self) -> None:
+        self.reading = frozenset()
 
 
 class Session:

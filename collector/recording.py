@@ -17,7 +17,7 @@ from kombu import Connection, Queue
 from kombu import Consumer as QueueConsumer
 
 from collector.archive import Recorded, line_of
-from collector.bus import HEARTBEAT, attach, connection_to
+from collector.bus import HEARTBEAT, attach, stay_connected
 from collector.recorded_files import RecordedFiles
 from collector.waiting import Backoff, Every
 
@@ -54,21 +54,10 @@ class Recorder:
 
     def run(self) -> None:
         """Record, and connect anew after every fault of the broker; returns when ``stop`` is set."""
-        connection = connection_to(self.url)
-        faults: tuple[type[BaseException], ...] = (*connection.connection_errors, *connection.channel_errors, OSError)
-        backoff = Backoff()
-        while not self.stop.is_set():
-            try:
-                with connection_to(self.url) as connection:
-                    connection.connect()
-                    backoff.worked()
-                    log.info("connected to %s", connection.as_uri())
-                    _Session(self, connection).run()
-            except faults as exc:
-                self.reading = frozenset()
-                seconds = backoff.failed()
-                log.warning("%s: %s; trying again in %.0f s", connection.as_uri(), exc, seconds)
-                self.stop.wait(seconds)
+        stay_connected(self.url, self.stop, lambda connection: _Session(self, connection).run(), self._lost)
+
+    def _lost(self) -> None:
+        self.reading = frozenset()
 
 
 class _Session:

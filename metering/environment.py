@@ -224,15 +224,9 @@ def load(environ: Mapping[str, str]) -> Environment:
     """
     read = _Reader(environ)
     role = read.choice("METERING_ROLE", None, ROLES)
-    node = read.text("METERING_NODE") or (CENTRAL if role == CENTRAL else socket.gethostname())
-    if not _NAME.fullmatch(node):
-        raise BadSetting(f"METERING_NODE must be letters, digits, dots, dashes and underscores, not {node!r}")
-    if role == "compute" and node == CENTRAL:
-        raise BadSetting("METERING_NODE must not be 'central' on a compute host: the central workers have that name")
-    ceilometer_secrets = read.names("METERING_CEILOMETER_SECRETS")
     settings = Environment(
         role=role,
-        node=node,
+        node=_node(read, role),
         source=read.field("METERING_SOURCE") or "openstack",
         sources_file=read.path("METERING_SOURCES_FILE"),
         broker_url=read.url("METERING_BROKER_URL", BROKERS),
@@ -247,7 +241,7 @@ def load(environ: Mapping[str, str]) -> Environment:
         secrets=_secrets(read.names("METERING_SECRETS")),
         node_key=_node_key(read.text("METERING_NODE_KEY")),
         signature=read.choice("METERING_SIGNATURE", "canonical", ("canonical", "ceilometer")) or "",
-        ceilometer_secrets=ceilometer_secrets,
+        ceilometer_secrets=read.names("METERING_CEILOMETER_SECRETS"),
         ceilometer_url=read.url("METERING_CEILOMETER_URL", ("amqp", "amqps")),
         unowned=read.field("METERING_UNOWNED"),
         report_stopped=read.flag("METERING_REPORT_STOPPED"),
@@ -278,6 +272,21 @@ def load(environ: Mapping[str, str]) -> Environment:
         https=read.flag("METERING_HTTPS"),
         embedded=read.flag("METERING_EMBEDDED"),
     )
+    _check(settings)
+    return settings
+
+
+def _node(read: _Reader, role: str | None) -> str:
+    node = read.text("METERING_NODE") or (CENTRAL if role == CENTRAL else socket.gethostname())
+    if not _NAME.fullmatch(node):
+        raise BadSetting(f"METERING_NODE must be letters, digits, dots, dashes and underscores, not {node!r}")
+    if role == "compute" and node == CENTRAL:
+        raise BadSetting("METERING_NODE must not be 'central' on a compute host: the central workers have that name")
+    return node
+
+
+def _check(settings: Environment) -> None:
+    """Raise `BadSetting` for settings that do not fit together, or that the role lacks."""
     for url in settings.notification_urls:
         _check_url("METERING_NOTIFICATION_URLS", url, BROKERS)
     for url in settings.replica_urls:
@@ -288,14 +297,13 @@ def load(environ: Mapping[str, str]) -> Environment:
     _require(settings, {"METERING_NODE_KEY": settings.node_key}, WITH_NODE_KEY)
     _require(settings, {"METERING_NOTIFICATION_URLS": settings.notification_urls}, ("consumer",))
     _require(settings, {"DJANGO_SECRET_KEY": settings.django_secret_key}, ("api",))
-    if role == "samples" and not ceilometer_secrets:
+    if settings.role == "samples" and not settings.ceilometer_secrets:
         if settings.signature == "ceilometer":
             raise BadSetting("METERING_SIGNATURE is 'ceilometer' and METERING_CEILOMETER_SECRETS is empty")
         if settings.ceilometer_url:
             raise BadSetting(
                 "METERING_CEILOMETER_URL is set and METERING_CEILOMETER_SECRETS is empty: nothing can sign"
             )
-    return settings
 
 
 def _events(read: _Reader) -> EventSettings:
