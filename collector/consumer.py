@@ -8,15 +8,16 @@ stops sending once the prefetch is out: no memory fills, and nothing is lost.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Event
 
 from kombu import Connection
 
 from collector.batch import MOST_HELD, Batch
-from collector.bus import attach, queue_of, stay_connected
+from collector.bus import attach, connection_to, queue_of, stay_connected
 from collector.dead_letters import DeadLetter, keep
 from collector.frames import FrameReader
 from collector.hearing import hear, malformed
@@ -116,23 +117,31 @@ class Session:
 
     def attach(self) -> None:
         """Consume from every exchange that is there; one that is not costs only itself."""
-        there = []
-        for exchange, topics in self.index.topics.items():
-            reason = attach(self.connection, exchange, topics)
-            if reason is not None:
-                if self.missing.get(exchange) != reason:
-                    log.warning("%s; trying again every %.0f s", reason, self.consumer.attach_every)
-                self.missing[exchange] = reason
-                continue
-            self.missing.pop(exchange, None)
-            there.append(exchange)
-        for exchange in there:  # only now: nothing is to arrive while questions wait for their answers
-            if exchange not in self.reading:
-                self.reader.consume(exchange)
-                self.reading.add(exchange)
-                topics = self.index.topics[exchange]
-                log.info("reading %s for exchange %s, keys %s", queue_of(exchange), exchange, ", ".join(topics))
+        with self.asking() as connection:
+            for exchange, topics in self.index.topics.items():
+                reason = attach(connection, exchange, topics)
+                if reason is not None:
+                    if self.missing.get(exchange) != reason:
+                        log.warning("%s; trying again every %.0f s", reason, self.consumer.attach_every)
+                    self.missing[exchange] = reason
+                    continue
+                self.missing.pop(exchange, None)
+                if exchange not in self.reading:
+                    self.reader.consume(exchange)
+                    self.reading.add(exchange)
+                    log.info("reading %s for exchange %s, keys %s", queue_of(exchange), exchange, ", ".join(topics))
         self.consumer.reading = frozenset(self.reading)
+
+    @contextmanager
+    def asking(self) -> Iterator[Connection]:
+        """A connection for questions. On the one that is read, all that was on its way would be taken in, whatever
+        its size, before an answer came.
+        """
+        if self.connection.transport.driver_type != "amqp":
+            yield self.connection
+            return
+        with connection_to(self.consumer.url) as connection:
+            yield connection
 
     def take(self) -> None:
         """Let the broker hand over what it has, for as long as the batch may wait."""

@@ -34,7 +34,7 @@ class Part:
 def read(text: str) -> Part:
     """The one document in the text; an empty one is None on line 1. Raises `BadYAML`."""
     try:
-        node = yaml.compose(text, Loader=_LOADER)
+        node = _compose(text)
         return Part(None, 1) if node is None else _part(node, ())
     except yaml.MarkedYAMLError as exc:
         mark = exc.problem_mark or exc.context_mark
@@ -43,6 +43,13 @@ def read(text: str) -> Part:
     except yaml.YAMLError as exc:  # a character that YAML does not allow
         before = text[: getattr(exc, "position", 0)]
         raise BadYAML(before.count("\n") + 1, str(exc).splitlines()[0]) from exc
+
+
+def _compose(text: str) -> Any:
+    try:
+        return yaml.compose(text, Loader=_LOADER)
+    except (yaml.YAMLError, UnicodeError):  # of which the slow one tells better where
+        return yaml.compose(text, Loader=yaml.SafeLoader)
 
 
 def _part(node: yaml.Node, above: tuple[yaml.Node, ...]) -> Part:

@@ -82,7 +82,7 @@ def test_what_cannot_be_read_costs_no_other_file_and_is_told(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=lambda end: end.name)
 def test_a_replay_that_is_ended_goes_on_at_its_bookmark(ours: OurBus, tmp_path: Path, end: signal.Signals) -> None:
-    count = 4_000
+    count = 12_000  # seconds of work: it is to be ended in the midst of it
     file, bookmark = tmp_path / "recorded.zst", tmp_path / "bookmark"
     file.write_bytes(PACKED["zstd"](lines(count)))
     command = [sys.executable, "manage.py", "replay_notifications", str(file), "--bookmark", str(bookmark)]
