@@ -86,7 +86,9 @@ def test_a_replay_that_is_ended_goes_on_at_its_bookmark(ours: OurBus, tmp_path: 
     file, bookmark = tmp_path / "recorded.zst", tmp_path / "bookmark"
     file.write_bytes(PACKED["zstd"](lines(count)))
     command = [sys.executable, "manage.py", "replay_notifications", str(file), "--bookmark", str(bookmark)]
-    first = subprocess.Popen(command, cwd=ROOT, env=environ(ours.url), stderr=subprocess.PIPE, text=True)
+    # Whoever runs the tests in the background of a script has them, and what they start, ignore SIGINT.
+    heeding = ["env", "--default-signal=INT", *command]
+    first = subprocess.Popen(heeding, cwd=ROOT, env=environ(ours.url), stderr=subprocess.PIPE, text=True)
     assert eventually(bookmark.exists, 60)
     first.send_signal(end)
     _, told = first.communicate(timeout=60)
