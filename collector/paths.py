@@ -242,8 +242,8 @@ def _chain(parts: tuple[Any, ...], operators: list[Callable[[Any, Any], Any]]) -
 
 def _foreign(text: str) -> Values:
     # Only who writes such a path needs its library, and a process without one starts the faster.
-    from jsonpath_ng.exceptions import JSONPathError  # noqa: PLC0415
-    from jsonpath_ng.ext.parser import parse  # noqa: PLC0415
+    from jsonpath_ng.exceptions import JSONPathError  # noqa: PLC0415 # see above
+    from jsonpath_ng.ext.parser import parse  # noqa: PLC0415 # see above
 
     try:
         with warnings.catch_warnings():

@@ -14,6 +14,7 @@ import orjson
 from metering.bounds import check_text, timestamp_text
 from metering.errors import MalformedBatch, MalformedMessage
 from metering.events import Event
+from metering.messages import opened
 from metering.signing import Signer
 
 RECORD_EVENTS = "metering.record_events"
@@ -21,7 +22,6 @@ BATCH_FORMAT = "nephometer-events/1"
 EVENT_FORMAT = "nephometer-event/1"
 MOST_EVENTS = 1_000  # in one batch
 MOST_BYTES = 512 << 10  # of a batch that we write, unless its only event is larger
-MOST_BYTES_READ = 2 << 20  # of one that we read
 
 # message_id, event type, generated, traits as [name, type, text], raw, signature's hex
 Row = list[Any]
@@ -76,17 +76,8 @@ def event_bytes(publisher: str, fields: Row) -> bytes:
 
 def read(text: str) -> EventBatch:
     """The parts of a batch, none of them believed yet. Raises `MalformedBatch`."""
-    if not isinstance(text, str):
-        raise MalformedBatch(f"a batch is one text, not {type(text).__name__}")
-    if len(text) > MOST_BYTES_READ:
-        raise MalformedBatch(f"longer than {MOST_BYTES_READ} characters")
-    try:
-        parts = orjson.loads(text)  # refuses what nests deeper than 1,024
-    except ValueError as exc:
-        raise MalformedBatch(f"not JSON: {exc}") from exc
-    header = parts.get("header") if isinstance(parts, dict) else None
-    if not isinstance(header, dict):
-        raise MalformedBatch("it has no header")
+    parts = opened(text)
+    header = parts["header"]
     if header.get("format") != BATCH_FORMAT:
         raise MalformedBatch(f"format must be {BATCH_FORMAT}, not {str(header.get('format'))[:40]!r}")
     try:

@@ -74,8 +74,8 @@ class Batch:
     whole: list[Any]  # texts of metering messages, each judged by its own signature
 
 
-def read(text: str) -> Batch:
-    """The parts of a batch, none of them believed yet. Raises `MalformedBatch`."""
+def opened(text: str) -> dict[str, Any]:
+    """The parts of a batch of any form, which has a header. Raises `MalformedBatch`."""
     if not isinstance(text, str):
         raise MalformedBatch(f"a batch is one text, not {type(text).__name__}")
     if len(text) > MOST_BYTES_READ:
@@ -86,6 +86,12 @@ def read(text: str) -> Batch:
         raise MalformedBatch(f"not JSON: {exc}") from exc
     if not isinstance(parts, dict) or not isinstance(parts.get("header"), dict):
         raise MalformedBatch("it has no header")
+    return parts
+
+
+def read(text: str) -> Batch:
+    """The parts of a batch, none of them believed yet. Raises `MalformedBatch`."""
+    parts = opened(text)
     metadata, rows, whole = (parts.get(name) for name in ("metadata", "rows", "whole"))
     if not isinstance(metadata, list) or not isinstance(rows, list) or not isinstance(whole, list):
         raise MalformedBatch("metadata, rows and whole must be lists")

@@ -13,7 +13,7 @@ from metering.errors import BadSignature
 from metering.models import Digest
 from metering.signing import Keyring
 from metering.store.digests import PUBLISHER, content, head, live, text
-from metering.store.raw_rows import bounds
+from metering.store.partitions import bounds
 
 _HEAD = re.compile(r"([0-9]{1,18}):([0-9a-f]{64})")
 _PAGE = 1_000  # rows

@@ -20,7 +20,8 @@ from metering.bounds import timestamp_text
 from metering.models import Digest
 from metering.signing import Keyring, canonical
 from metering.store import watermarks
-from metering.store.raw_rows import bounds, stored_days
+from metering.store.partitions import bounds
+from metering.store.raw_rows import stored_days
 
 log = logging.getLogger(__name__)
 

@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 from django.db import connection
 
 from metering.models.questions import Window
+from metering.store.partitions import bounds
 
 PAGE = 20_000  # rows of one statement: nothing is kept open between two, so a pooled connection will do
 
@@ -69,12 +70,6 @@ def stored_days() -> list[date]:
         )
         bounds = [_BOUND.search(bound) for (bound,) in cursor.fetchall()]
     return sorted(date.fromisoformat(bound[1]) for bound in bounds if bound)
-
-
-def bounds(day: date) -> tuple[datetime, datetime]:
-    """A day's first moment, and the next one's."""
-    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    return start, start + timedelta(days=1)
 
 
 def parts(choice: Choice, pieces: int = 1) -> list[Part]:

@@ -15,8 +15,9 @@ from collector.events.keeping import EventKeeper, keeper_of
 from collector.hearing import hear
 from collector.index import Index
 from collector.notification import parse
-from metering.event_messages import MOST_BYTES_READ, pack
+from metering.event_messages import pack
 from metering.event_settings import EXCHANGES, EventSettings
+from metering.messages import MOST_BYTES_READ
 from tests.collector.bodies import RECORDED, body, recorded
 from tests.collector.line import SIGNER, index_of
 from tests.collector.test_events import kept, values

@@ -15,7 +15,7 @@ from django.db import InternalError, connection, transaction
 
 from metering.models import Digest
 from metering.store import digest_check, digests, watermarks
-from metering.store.raw_rows import bounds
+from metering.store.partitions import bounds
 from metering.tasks.control import seal_days
 from tests.factories import KEYS, NOON, reading
 from tests.metering.storing import batch, foreign, record, whole

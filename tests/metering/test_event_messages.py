@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metering.errors import MalformedBatch, MalformedMessage
-from metering.event_messages import MOST_BYTES, MOST_BYTES_READ, MOST_EVENTS, pack, read
+from metering.event_messages import MOST_BYTES, MOST_EVENTS, pack, read
 from metering.event_sifting import EventSifter
 from metering.events import LONGEST_VALUE, MOST_RAW, MOST_TRAITS, Event, Trait, TraitType, read_value
+from metering.messages import MOST_BYTES_READ
 from metering.sifting import Rules, Sifter
 from tests.events import ID, SIGNER, batch, changed, event
 from tests.factories import KEYS, NOON

@@ -9,7 +9,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from metering.models import Sample
-from metering.store import raw_rows, verification
+from metering.store import partitions, raw_rows, verification
 from metering.store.raw_rows import Choice, Part
 from metering.store.verification import Result, Verifier
 from tests.commands import manage
@@ -65,7 +65,7 @@ def test_pages_of_raw_rows_go_through_all_samples_in_the_order_of_their_key() ->
 
     assert [len(page) for page in found] == [4, 4, 2]
     assert [key for page in found for key in page] == list(
-        Sample.objects.filter(ts__lt=raw_rows.bounds(second.day)[0])
+        Sample.objects.filter(ts__lt=partitions.bounds(second.day)[0])
         .order_by("series_id", "ts", "message_id")
         .values_list("pk", flat=True)
     )
