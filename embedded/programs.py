@@ -36,16 +36,7 @@ def programs(node: str, folder: Path, bind: str) -> list[Program]:
         return Program(role, (*_CELERY, *_WORKER, "--queues", queue, *name))
 
     beat = ("beat", "--schedule", str(folder / "beat"), "--pidfile", "", "--loglevel", "INFO")
-    api = (
-        "metering.wsgi:application",
-        "--bind",
-        bind,
-        "--workers",
-        "2",
-        "--no-control-socket",
-        "--log-level",
-        "warning",
-    )
+    api = ("-c", "python:metering.serving", "--bind", bind, "metering.wsgi")
     return [
         worker("samples", "samples", 2),
         worker("control", "control", 2),
@@ -53,7 +44,7 @@ def programs(node: str, folder: Path, bind: str) -> list[Program]:
         worker("compute", f"poll.{node}", 1),
         Program("consumer", (*_MANAGE, "collect_notifications")),
         Program("beat", (*_CELERY, *beat)),
-        Program("api", (sys.executable, "-m", "gunicorn", *api, "--log-level", "warning")),
+        Program("api", (sys.executable, "-m", "gunicorn", *api)),
     ]
 
 

@@ -20,6 +20,7 @@ from metering import tls
 from metering.bounds import check_text
 from metering.errors import BadSetting, MalformedMessage
 from metering.event_settings import EXCHANGES, PRIORITIES, EventSettings
+from metering.serving_settings import ServingSettings
 from metering.user_metadata import UserMetadata
 
 ROLES = ("compute", "central", "consumer", "samples", "control", "beat", "api")
@@ -79,6 +80,7 @@ class Environment:
     poll_interval: int  # seconds
     central_shards: int
     api_port: int
+    serving: ServingSettings  # of the API
     disabled_plugins: tuple[str, ...]
     pollster_definitions: tuple[str, ...]  # folders with declared pollsters
     pollster_modules: tuple[str, ...]  # Python modules that a declared pollster may sign its requests with
@@ -255,6 +257,7 @@ def load(environ: Mapping[str, str]) -> Environment:
         poll_interval=read.number("METERING_POLL_INTERVAL", 60, 1, 86_400),
         central_shards=read.number("METERING_CENTRAL_SHARDS", 8, 1, 1_024),
         api_port=read.number("METERING_API_PORT", 8777, 1, 65_535),
+        serving=_serving(read),
         disabled_plugins=read.names("METERING_DISABLED_PLUGINS"),
         pollster_definitions=read.names("METERING_POLLSTER_DEFINITIONS"),
         pollster_modules=read.names("METERING_POLLSTER_MODULES"),
@@ -304,6 +307,15 @@ def _check(settings: Environment) -> None:
             raise BadSetting(
                 "METERING_CEILOMETER_URL is set and METERING_CEILOMETER_SECRETS is empty: nothing can sign"
             )
+
+
+def _serving(read: _Reader) -> ServingSettings:
+    return ServingSettings(
+        workers=read.number("METERING_API_WORKERS", 2, 1, 256),
+        threads=read.number("METERING_API_THREADS", 4, 1, 256),
+        limit=read.number("METERING_API_LIMIT", 100, 1, 10_000),
+        timeout=read.number("METERING_API_TIMEOUT", 30, 1, 3_600),
+    )
 
 
 def _events(read: _Reader) -> EventSettings:

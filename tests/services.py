@@ -69,10 +69,11 @@ def make_pgbouncer(folder: Path, port: int, postgres_port: int, *, connections: 
     if not Path(program).exists():
         raise DaemonError("pgbouncer is not installed: run bin/install test")
     command = [*identity().prefix, *tied([program, settings], signal.SIGINT)]
-    return Daemon("PgBouncer", command, folder / "log", lambda: _listens(port), stop_signal=signal.SIGINT)
+    return Daemon("PgBouncer", command, folder / "log", lambda: listens(port), stop_signal=signal.SIGINT)
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
+    """Whether somebody does, on loopback."""
     with contextlib.suppress(OSError):
         socket.create_connection(("127.0.0.1", port), timeout=2).close()
         return True

@@ -22,7 +22,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("sections", nargs="*", metavar="section", help=f"{' or '.join(SECTIONS)} (default: all)")
     parser.add_argument("--batches", type=int, default=60, help="ledger: of 1,000 samples, in each round (default 60)")
-    parser.add_argument("--size", type=_size, default="2.5M", help="ledger: samples that are asked of (default 2.5M)")
+    parser.add_argument(
+        "--size", type=_size, help="ledger and api: samples that are asked of (default 2.5M and 300,000)"
+    )
     parser.add_argument("--guests", type=int, default=100, help="poll: QEMU guests, if there is memory (default 100)")
     parser.add_argument(
         "--notifications", type=int, default=20_000, help="notifications: how many in each drain (default 20,000)"
@@ -75,6 +77,12 @@ def _notifications(folder: Path, asked: argparse.Namespace) -> dict[str, float]:
     return notifications.measure(folder, asked.notifications)
 
 
+def _api(folder: Path, asked: argparse.Namespace) -> dict[str, float]:
+    from tests.bench import api
+
+    return api.measure(folder, asked.size or 300_000)
+
+
 def _ledger(folder: Path, asked: argparse.Namespace) -> dict[str, float]:
     programs = the_only("postgresql/*/bin/postgres", "postgresql").parent
     # As it is installed, synchronised to disk: what is counted is committed.
@@ -108,12 +116,12 @@ def _measure(postgres: Postgres, folder: Path, asked: argparse.Namespace) -> dic
         ledger.measure(asked.batches, asked.rounds, folder)
         | ledger_verification.measure(2 * asked.batches, asked.rounds)
         | ledger_days.measure(20 * asked.batches, asked.rounds)
-        | ledger_queries.measure(postgres, asked.size)
+        | ledger_queries.measure(postgres, asked.size or 2_500_000)
     )
 
 
 # Ledger is last: it sets this process up as a storage worker.
-SECTIONS = {"poll": _poll, "notifications": _notifications, "ledger": _ledger}
+SECTIONS = {"poll": _poll, "notifications": _notifications, "api": _api, "ledger": _ledger}
 
 if __name__ == "__main__":
     main()

@@ -32,6 +32,7 @@ from metering.store import keys, partitions, rollups
 from metering.store.rollups import DAY
 
 DAYS, RESOURCES, METERS, OF_PROJECT = 30, 300, 10, 200
+BUSY = "busy"  # that project
 WARM, COLD = 40, 5  # runs
 
 _SERIES = """
@@ -73,7 +74,7 @@ def measure(postgres: Postgres, size: int) -> dict[str, float]:
     took: dict[str, dict[str, tuple[float, float]]] = {}
     for name, samples in (("tenth", size // 10), ("whole", size)):
         with _database(postgres, f"queries_{name}"):
-            _fill(end, samples)
+            fill(end, samples)
             took[name] = {question: (_warm(ask), _cold(postgres, ask)) for question, ask in _questions(end).items()}
     figures: dict[str, float] = {"ledger.q_samples": size}
     for question, (warm, cold) in took["whole"].items():
@@ -85,8 +86,8 @@ def measure(postgres: Postgres, size: int) -> dict[str, float]:
 
 def _questions(end: datetime) -> dict[str, Callable[[], object]]:
     month = Window(end - DAYS * DAY, end)
-    busy, admin = Caller("user", "busy"), Caller(None, None, is_admin=True)
-    resource_id = Series.objects.filter(project_id="busy").values_list("resource_id", flat=True)[0]
+    busy, admin = Caller("user", BUSY), Caller(None, None, is_admin=True)
+    resource_id = Series.objects.filter(project_id=BUSY).values_list("resource_id", flat=True)[0]
     figures = [Figure(function) for function in STANDARD]
 
     def statistics_of(caller: Caller, equal: dict[str, str | None], period: timedelta) -> object:
@@ -124,7 +125,8 @@ def _database(postgres: Postgres, name: str) -> Iterator[None]:
             cursor.execute(f'DROP DATABASE "{name}"')
 
 
-def _fill(end: datetime, samples: int) -> None:
+def fill(end: datetime, samples: int) -> None:
+    """Put so many samples of the days before ``end`` into the database, and roll them up."""
     keys.forget()
     partitions.forget()
     start, apart = end - DAYS * DAY, DAYS * 86_400 * RESOURCES * METERS / samples
