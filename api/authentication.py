@@ -8,6 +8,7 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
 from metering.models import Caller, Token
+from metering.models.access import OF_ADMINS
 
 
 class TokenAuthentication(BaseAuthentication):
@@ -42,4 +43,4 @@ class AdminSessionAuthentication(SessionAuthentication):
         if not isinstance(user, User) or not user.is_active or not user.is_staff:
             return None
         self.enforce_csrf(request)
-        return Caller(user_id=user.get_username(), project_id=None, is_admin=True), None
+        return Caller(user_id=user.get_username(), project_id=None, is_admin=True, roles=OF_ADMINS), None

@@ -41,6 +41,11 @@ def not_your_project(project_id: str) -> Fault:
     return Fault(f"Not Authorized to access project {project_id}", status.HTTP_401_UNAUTHORIZED)
 
 
+def refused() -> Fault:
+    """403: the policy does not let this caller ask this."""
+    return Fault("RBAC Authorization Failed", status.HTTP_403_FORBIDDEN)
+
+
 def missing(kind: str, name: str) -> Fault:
     """404: it is not there, or is another project's: the answer does not tell which."""
     return Fault(f"{kind} {name} Not Found", status.HTTP_404_NOT_FOUND)
@@ -67,7 +72,7 @@ def answer(exc: Exception, context: dict[str, Any]) -> Response | None:
     elif isinstance(exc, Http404):
         exc = NotFound()
     elif isinstance(exc, PermissionDenied):
-        exc = Fault("RBAC Authorization Failed", status.HTTP_403_FORBIDDEN)
+        exc = refused()
     response = exception_handler(exc, context)
     if response is None or not isinstance(exc, APIException):
         return None

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from environ.fileaware_mapping import FileAwareMapping
 
 from metering import tls
+from metering.access_settings import AccessSettings
 from metering.bounds import check_text
 from metering.errors import BadSetting, MalformedMessage
 from metering.event_settings import EXCHANGES, PRIORITIES, EventSettings
@@ -94,6 +95,7 @@ class Environment:
     spool_bytes: int
     patience_seconds: int  # how long a storage task waits for the database before it is parked
     django_secret_key: str | None
+    access: AccessSettings
     allowed_hosts: tuple[str, ...]
     https: bool
     embedded: bool  # the processes of `make run`: its broker is Redis, and that is as it should be
@@ -271,6 +273,7 @@ def load(environ: Mapping[str, str]) -> Environment:
         spool_bytes=read.number("METERING_SPOOL_BYTES", 256 << 20, 1 << 20, 1 << 39),
         patience_seconds=read.number("METERING_PATIENCE_SECONDS", 60, 1, 300),
         django_secret_key=read.text("DJANGO_SECRET_KEY"),
+        access=AccessSettings(policy_file=read.path("METERING_POLICY_FILE")),
         allowed_hosts=read.names("METERING_ALLOWED_HOSTS") or ("localhost", "127.0.0.1", "[::1]"),
         https=read.flag("METERING_HTTPS"),
         embedded=read.flag("METERING_EMBEDDED"),

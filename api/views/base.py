@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, cast
 
 from rest_framework.exceptions import NotFound
@@ -11,7 +11,9 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
+from api import policy_file
 from api.arguments import Arguments
+from api.errors import refused
 from metering.models import Caller
 
 LIMIT = 100  # rows of a listing that asks for no number
@@ -27,9 +29,20 @@ class ApiView(APIView):
 
 
 class LedgerView(ApiView):
-    """A view on what is stored, for a caller who is known. ``known`` are the parameters it takes."""
+    """A view on what is stored, for a caller who is known. ``known`` are the parameters it takes.
+
+    ``rule`` is the rule of the policy file that a caller must pass, ``rules`` those of methods that have another one.
+    """
 
     known: ClassVar[frozenset[str]] = frozenset()
+    rule: ClassVar[str] = ""
+    rules: ClassVar[Mapping[str, str]] = {}
+
+    @classmethod
+    def as_view(cls, **initkwargs: Any) -> Any:
+        if not cls.rule:
+            raise TypeError(f"{cls.__name__} names no rule of the policy (api/policy.yaml)")
+        return super().as_view(**initkwargs)
 
     @property
     def caller(self) -> Caller:
@@ -37,6 +50,8 @@ class LedgerView(ApiView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
+        if not policy_file.current().allows(self.rules.get(request.method or "", self.rule), self.caller):
+            raise refused()
         if "\0" in request.path:
             raise NotFound("Nothing has a NUL in its name")  # and PostgreSQL would not even look
 

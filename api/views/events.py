@@ -18,6 +18,7 @@ from metering.models import Event, EventTrait, EventType
 class EventsView(LedgerView):
     """Events, oldest first."""
 
+    rule = "telemetry:events:index"
     known = filters.ARGUMENTS | {"limit"}
 
     def get(self, request: Request) -> Response:
@@ -31,6 +32,8 @@ class EventsView(LedgerView):
 class EventView(LedgerView):
     """One event."""
 
+    rule = "telemetry:events:show"
+
     def get(self, request: Request, message_id: str) -> Response:
         self.arguments()
         found = Event.objects.visible_to(self.caller).filter(message_id=stored_id(message_id))
@@ -43,6 +46,8 @@ class EventView(LedgerView):
 class EventTypesView(LedgerView):
     """The names of every event type; for an admin only."""
 
+    rule = "telemetry:event_types:index"
+
     def get(self, request: Request) -> Response:
         self.arguments()
         check_admin(self.caller)
@@ -51,6 +56,8 @@ class EventTypesView(LedgerView):
 
 class EventTypeTraitsView(LedgerView):
     """Which traits the events of a type have had; for an admin only. Of an unknown type there are none."""
+
+    rule = "telemetry:traits:index"
 
     def get(self, request: Request, event_type: str) -> Response:
         self.arguments()
@@ -62,6 +69,7 @@ class EventTypeTraitsView(LedgerView):
 class EventTypeTraitView(LedgerView):
     """A trait's values in the events of a type, oldest first; for an admin only."""
 
+    rule = "telemetry:traits:show"
     known = frozenset({"limit"})
 
     def get(self, request: Request, event_type: str, trait: str) -> Response:

@@ -19,6 +19,7 @@ from metering.models.owners import latest_owners
 class MetersView(LedgerView):
     """The meters of each resource. With ``unique`` each meter once, whatever the resource."""
 
+    rule = "telemetry:get_meters"
     known = filters.ARGUMENTS | {"limit", "unique"}
 
     def get(self, request: Request) -> Response:
@@ -46,6 +47,7 @@ def _unique(query: filters.Query) -> bool:
 class MeterView(LedgerView):
     """The samples of one meter, newest first."""
 
+    rule = "telemetry:get_samples"
     known = filters.ARGUMENTS | {"limit"}
 
     def get(self, request: Request, name: str) -> Response:

@@ -15,6 +15,7 @@ from metering.models.seen import resource_seen, resources_seen
 class ResourcesView(LedgerView):
     """Resources, with the owner and metadata of their latest sample; of a window of time, as they were then."""
 
+    rule = "telemetry:get_resources"
     known = filters.ARGUMENTS | {"limit", "meter_links"}
 
     def get(self, request: Request) -> Response:
@@ -28,6 +29,8 @@ class ResourcesView(LedgerView):
 
 class ResourceView(LedgerView):
     """One resource. Its id may hold slashes."""
+
+    rule = "telemetry:get_resource"
 
     def get(self, request: Request, resource_id: str) -> Response:
         self.arguments()

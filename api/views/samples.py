@@ -18,6 +18,7 @@ from metering.models.originals import ids_given
 class SamplesView(LedgerView):
     """Samples, newest first."""
 
+    rule = "telemetry:get_samples"
     known = filters.ARGUMENTS | {"limit"}
 
     def get(self, request: Request) -> Response:
@@ -29,6 +30,8 @@ class SamplesView(LedgerView):
 
 class SampleView(LedgerView):
     """One sample."""
+
+    rule = "telemetry:get_sample"
 
     def get(self, request: Request, message_id: str) -> Response:
         self.arguments()

@@ -25,6 +25,7 @@ _NUMBER = re.compile(r"[0-9]{1,3}(\.[0-9]{1,9})?")
 class StatisticsView(LedgerView):
     """Figures of one meter's samples, by unit, group and period of time."""
 
+    rule = "telemetry:compute_statistics"
     known = filters.ARGUMENTS | {"period", "groupby", "aggregate.func", "aggregate.param"}
 
     def get(self, request: Request, name: str) -> Response:

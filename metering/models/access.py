@@ -10,6 +10,9 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
+OF_MEMBERS = ("member", "reader")  # roles of whom we let in ourselves, as Keystone names them
+OF_ADMINS = ("admin", *OF_MEMBERS)
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
@@ -18,6 +21,7 @@ class Caller:
     user_id: str | None
     project_id: str | None
     is_admin: bool = False
+    roles: tuple[str, ...] = ()  # what the rules of the policy file ask for
 
     def __str__(self) -> str:
         return self.user_id or self.project_id or "admin"
@@ -83,4 +87,4 @@ class Token(models.Model):
 
     @property
     def caller(self) -> Caller:
-        return Caller(user_id=self.user_id, project_id=self.project_id, is_admin=self.is_admin)
+        return Caller(self.user_id, self.project_id, self.is_admin, OF_ADMINS if self.is_admin else OF_MEMBERS)

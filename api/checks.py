@@ -1,0 +1,26 @@
+"""System checks of what the API is told."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from django.core import checks
+
+from api import policy_file
+from metering import environment
+
+
+@checks.register("metering")
+def the_policy_is_sound(**_: Any) -> list[checks.CheckMessage]:
+    """An operator's policy file is read whole, or nothing starts."""
+    path = environment.load(os.environ).access.policy_file
+    if path is None:
+        return []
+    _, faults = policy_file.read(path)
+    if faults:
+        return [checks.Error(f"METERING_POLICY_FILE {path}: {fault}", id="metering.E003") for fault in faults]
+    return [
+        checks.Warning(f"METERING_POLICY_FILE {path}: nothing asks for the rule '{name}'", id="metering.W006")
+        for name in policy_file.unknown_rules(path)
+    ]
