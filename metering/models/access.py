@@ -31,6 +31,13 @@ class Caller:
         return True
 
 
+def _new_text() -> str:
+    """256 random bits. A dash at their beginning would make ``ceilometer --os-token`` take them for an option."""
+    while (text := secrets.token_urlsafe(32)).startswith("-"):
+        pass
+    return text
+
+
 class TokenQuerySet(models.QuerySet["Token"]):
     """Tokens."""
 
@@ -79,7 +86,7 @@ class Token(models.Model):
         cls, name: str, *, project_id: str | None = None, is_admin: bool = False, user_id: str | None = None
     ) -> str:
         """Make a token and return its text, which is never shown again."""
-        text = secrets.token_urlsafe(32)
+        text = _new_text()
         cls.objects.create(
             name=name, digest=cls.digest_of(text), project_id=project_id, user_id=user_id, is_admin=is_admin
         )
