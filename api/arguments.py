@@ -24,9 +24,9 @@ class Arguments:
 
     @classmethod
     def of(cls, request: Request, known: Collection[str]) -> Arguments:
-        """Those of this request. Raises a 400 for one that is not ``known``."""
+        """Those of this request; the body of a POST holds none. Raises a 400 for one that is not ``known``."""
         texts = {name: list(values) for name, values in request.query_params.lists()}
-        clauses = _read_body(request, texts)
+        clauses = _read_body(request, texts) if request.method == "GET" else []
         for name in texts:
             if name not in known:
                 raise unknown_argument(name)

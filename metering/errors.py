@@ -31,6 +31,10 @@ class BadSignature(MeteringError):
     """A signature is absent, unreadable, by an unknown key, or does not fit what it signs."""
 
 
+class PostRefused(MeteringError):
+    """A posted sample may not be stored, and so none of its post is."""
+
+
 class NotAllowed(MeteringError):
     """A genuine publisher sent what its role may not send, or is disabled."""
 

@@ -36,6 +36,7 @@ class Publisher:
     app: Celery
     signer: Signer
     source: str  # of the samples
+    confirm_seconds: float = CONFIRM_SECONDS  # how long the broker may take
 
     def pack(
         self, counters: Iterable[Counter], poll: messages.Poll | None = None, node: str | None = None
@@ -49,8 +50,8 @@ class Publisher:
             self.app.send_task(
                 task,
                 (batch,),
-                timeout=CONFIRM_SECONDS,
-                confirm_timeout=CONFIRM_SECONDS,
+                timeout=self.confirm_seconds,
+                confirm_timeout=self.confirm_seconds,
                 argsrepr="(a batch)",  # else Celery would write it out, and put the beginning into a header
             )
         except AWAY as exc:

@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+import logging
+
+from django.conf import settings
+from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from api import filters
-from api.arguments import read_boolean
-from api.errors import invalid_input
+from api.arguments import Arguments, read_boolean
+from api.errors import Fault, invalid_input
+from api.posting import completed, idempotency_key, read_samples
 from api.serializers import MeterSerializer, OldSampleSerializer
 from api.views.base import LIMIT, LedgerView, listing
+from metering.environment import Environment
+from metering.errors import BrokerAway, PostRefused
 from metering.models import Series
 from metering.models.newest import newest_samples
 from metering.models.originals import ids_given
 from metering.models.owners import latest_owners
+from metering.posting import post
+
+log = logging.getLogger(__name__)
+
+DIRECTLY = ("1", "t", "true", "on", "y", "yes")  # anything else is no: so the original read it
+AWAY = (
+    "The broker did not confirm the samples; they may be stored all the same. Post them again, "
+    "with the same Idempotency-Key to have them once"
+)
 
 
 class MetersView(LedgerView):
@@ -45,9 +61,10 @@ def _unique(query: filters.Query) -> bool:
 
 
 class MeterView(LedgerView):
-    """The samples of one meter, newest first."""
+    """The samples of one meter, newest first; more of them by POST."""
 
     rule = "telemetry:get_samples"
+    rules = {"POST": "telemetry:create_samples"}
     known = filters.ARGUMENTS | {"limit"}
 
     def get(self, request: Request, name: str) -> Response:
@@ -55,3 +72,19 @@ class MeterView(LedgerView):
         question = filters.read_query(arguments, filters.SAMPLE_FIELDS, self.caller).question.of_meter(name)
         samples = newest_samples(self.caller, question, arguments.limit(LIMIT))
         return listing(OldSampleSerializer, samples, ids=ids_given(samples))
+
+    def post(self, request: Request, name: str) -> Response:
+        """Samples of this meter; with ``direct`` they are stored before the answer, else the broker has them."""
+        direct = (Arguments.of(request, {"direct"}).one("direct") or "").strip().lower() in DIRECTLY
+        told: Environment = settings.METERING
+        posted, shown = read_samples(request.data, name, self.caller, told.source)
+        key = idempotency_key(request, self.caller)
+        try:
+            accepted = post(posted, told, key=key, direct=direct)
+        except PostRefused as exc:
+            raise Fault(f"The samples are refused: {exc}") from exc
+        except BrokerAway as exc:
+            log.error("posted samples were not taken: %s", exc)
+            raise Fault(AWAY, status.HTTP_503_SERVICE_UNAVAILABLE) from exc
+        answer = [completed(*pair) for pair in zip(shown, accepted, strict=True)]
+        return Response(answer, status=status.HTTP_201_CREATED)

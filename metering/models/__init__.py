@@ -15,6 +15,7 @@ from metering.models.ledger import (
     Signer,
 )
 from metering.models.nodes import Node, PollSlot
+from metering.models.posts import PostKey
 from metering.models.quarantine import Quarantine
 from metering.models.rollups import SampleDay, SampleHour
 from metering.models.rows import SampleRow
@@ -32,6 +33,7 @@ __all__ = [
     "LedgerDay",
     "Node",
     "PollSlot",
+    "PostKey",
     "Quarantine",
     "Resource",
     "ResourceMetadata",

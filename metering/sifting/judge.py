@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from metering.bounds import check_series, check_text
+from metering.environment import Environment
 from metering.errors import MalformedMessage, NotAllowed
 from metering.identity import EPOCH, FOREIGN_IDS, id_prefix, prefix_of, series_digest
 from metering.memory import Memory
@@ -37,6 +38,17 @@ class Rules:
     oldest: timedelta | None = None  # how old a sample may be; None: any age since 1970
     ahead: timedelta = timedelta(minutes=10)
     not_from_compute: frozenset[str] = frozenset()  # meters that only central pollsters or listeners claim
+
+    @classmethod
+    def of(cls, told: Environment, not_from_compute: frozenset[str] = frozenset()) -> Rules:
+        """What the settings say."""
+        return cls(
+            keyring=Keyring(told.secrets),
+            ceilometer_secrets=told.ceilometer_secrets,
+            oldest=timedelta(days=told.retention_days) if told.retention_days else None,
+            ahead=timedelta(seconds=told.ahead_seconds),
+            not_from_compute=not_from_compute,
+        )
 
 
 class Metadata(NamedTuple):

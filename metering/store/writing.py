@@ -10,6 +10,7 @@ from typing import Any
 from django.db import IntegrityError, connection, transaction
 from psycopg2.errors import UniqueViolation
 
+from metering.errors import PostRefused
 from metering.sifting import Genuine, Refused, Sifted, refusal
 from metering.store import copying, keys, partitions, quarantine, receipts, resources, watermarks
 
@@ -30,12 +31,12 @@ class Outcome:
     differing: int = 0  # of the refused: genuine, but something else is stored under their id
 
 
-def record(sifted: Sifted, now: datetime, *, restoring: bool = False) -> Outcome:
+def record(sifted: Sifted, now: datetime, *, restoring: bool = False, whole: bool = False) -> Outcome:
     """Store every genuine message once, in one transaction with the refused ones and the batch's receipt.
 
     A message under whose id something else is stored moves from the genuine to the refused: what is stored stays.
-    So does one that has expired, unless it is being restored. Safe to run again. Raises Django's database errors;
-    nothing is stored then.
+    So does one that has expired, unless it is being restored. Safe to run again. Raises Django's database errors and,
+    where all must be stored (``whole``) and something is refused, `PostRefused`; nothing is stored then.
     """
     partitions.ensure({moment.date() for moment in _moments(sifted.genuine)}, expired=restoring)
     ids = keys.resolve(sifted.genuine)
@@ -46,6 +47,8 @@ def record(sifted: Sifted, now: datetime, *, restoring: bool = False) -> Outcome
         if differing:
             refused = [*refused, *(refusal(genuine[place], DIFFERS) for place in sorted(differing))]
             genuine = [item for place, item in enumerate(genuine) if place not in differing]
+        if whole and refused:
+            raise PostRefused(refused[0].reason)
         _keep_late(cursor, genuine, ids, marks)
         _keep_originals(cursor, [item for item in genuine if item.original is not None], ids)
         _keep_foreign_ids(cursor, [item for item in genuine if item.foreign_id], ids)
@@ -66,9 +69,14 @@ def _unexpired(sifted: Sifted, marks: watermarks.Watermarks) -> tuple[list[Genui
     """What may be stored, and what not: of samples that have expired the partition is gone, or will be."""
     if all(moment >= marks.raw_from for moment in _moments(sifted.genuine)):
         return sifted.genuine, sifted.refused
-    reason = f"samples before {marks.raw_from:%Y-%m-%d %H:%M} UTC have expired (METERING_RETENTION_DAYS)"
-    expired = [refusal(item, reason) for item in sifted.genuine if item.ts < marks.raw_from]
-    return [item for item in sifted.genuine if item.ts >= marks.raw_from], [*sifted.refused, *expired]
+    reason = expired(marks.raw_from)
+    gone = [refusal(item, reason) for item in sifted.genuine if item.ts < marks.raw_from]
+    return [item for item in sifted.genuine if item.ts >= marks.raw_from], [*sifted.refused, *gone]
+
+
+def expired(raw_from: datetime) -> str:
+    """Why a sample from before this is refused."""
+    return f"samples before {raw_from:%Y-%m-%d %H:%M} UTC have expired (METERING_RETENTION_DAYS)"
 
 
 def _keep_late(cursor: Cursor, genuine: Sequence[Genuine], ids: keys.Ids, marks: watermarks.Watermarks) -> None:

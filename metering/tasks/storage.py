@@ -5,21 +5,21 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cache
 
 from django.db import DatabaseError
 
-from metering import ceilometer_bus, messages, plain, plugins
+from metering import messages, plugins
 from metering.celery import app
 from metering.errors import BrokerAway, MalformedBatch, StoreAway
 from metering.publish import RECORD_SAMPLES
 from metering.sifting import Rules, Sifted, Sifter, refusal
-from metering.signing import Keyring
 from metering.store import quarantine, receipts, writing
 from metering.store.quarantine import Kept
 from metering.tasks.attempts import one_attempt, park, passes, patiently
 from metering.tasks.intake import LedgerTask, keeping_folder, settings
+from metering.telling import tell_others
 
 log = logging.getLogger(__name__)
 
@@ -36,17 +36,9 @@ def record_samples(batch: str) -> None:
     try:
         sifted = patiently(lambda: record(batch, sifter()), patience)
         quarantine.load_kept(keeping_folder())  # what was refused while the database was away
-        _tell_others(sifted)
+        tell_others(app, sifted.genuine, settings())
     except (StoreAway, BrokerAway) as exc:
         park(RECORD_SAMPLES, batch, patience, exc)
-
-
-def _tell_others(sifted: Sifted) -> None:
-    """Publish what the store holds, where a setting says so. Raises `BrokerAway`; again, it repeats what went out."""
-    if settings().plain_messages:
-        plain.publish(app, sifted.genuine, settings())
-    if settings().ceilometer_url:
-        ceilometer_bus.publish(sifted.genuine, settings())
 
 
 def record(batch: str, sifter: Sifter) -> Sifted:
@@ -68,15 +60,7 @@ def record(batch: str, sifter: Sifter) -> Sifted:
 def sifter() -> Sifter:
     """What this worker believes, by its settings and by the plugins that are installed with it."""
     told = settings()
-    return Sifter(
-        Rules(
-            keyring=Keyring(told.secrets),
-            ceilometer_secrets=told.ceilometer_secrets,
-            oldest=timedelta(days=told.retention_days) if told.retention_days else None,
-            ahead=timedelta(seconds=told.ahead_seconds),
-            not_from_compute=plugins.not_from_compute(told, os.environ),
-        )
-    )
+    return Sifter(Rules.of(told, plugins.not_from_compute(told, os.environ)))
 
 
 def _write(sifted: Sifted, now: datetime) -> None:
