@@ -1,75 +1,85 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
 from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
-from django.urls import URLPattern
 from django.utils import timezone
 
-from api.urls import urlpatterns
-from metering.models import Sample, Token
+from metering.models import Token
 from tests import factories
-from tests.api import asking
+from tests.api import asking, routes
+from tests.api.asking import Asker
+from tests.api.routes import Route, Sees
 from tests.factories import reading, store
+
+if TYPE_CHECKING:
+    from django.test.client import _MonkeyPatchedWSGIResponse as Answer
 
 pytestmark = pytest.mark.django_db
 
-# Every route but the root, with what red's own caller gets of red's sample: a list of rows, or the one row.
-ROUTES = {
-    "meters": "/v2/meters",
-    "meter": "/v2/meters/cpu",
-    "statistics": "/v2/meters/cpu/statistics",
-    "samples": "/v2/samples",
-    "sample": "/v2/samples/{message_id}",
-    "resources": "/v2/resources",
-    "resource": "/v2/resources/web-1",
-}
-OF_EVERYBODY = {"versions", None}  # the root document, and the answer to any other address
-OF_EVENTS = {"events", "event", "event_types", "event_traits", "event_trait"}  # see test_events.py
-SINGLE = {"sample", "resource"}
+
+def send(asker: Asker, route: Route, path: str) -> Answer:
+    """The route's own request, with whatever headers this caller has."""
+    body = "" if route.body is None else json.dumps(route.body)
+    kind = {"content_type": "application/json"} if body else {}
+    return asker.client.generic(route.method, path, body, headers=asker.headers, **kind)  # type: ignore[arg-type] # of what the stubs take for a header
 
 
-def routes() -> Iterator[tuple[str, str]]:
-    message_id = str(Sample.objects.get().message_id)
-    for name, path in ROUTES.items():
-        yield name, path.format(message_id=message_id)
+def rows(response: Answer, route: Route) -> Any:
+    assert response.status_code == route.status, (route.name, response.content)
+    answer = response.json()
+    return answer[route.within] if route.within else answer
 
 
 def test_no_route_is_missing_from_the_table_of_routes() -> None:
-    assert {
-        route.name for route in urlpatterns if isinstance(route, URLPattern)
-    } == ROUTES.keys() | OF_EVENTS | OF_EVERYBODY
+    assert not list(routes.missing()), "add a row to tests/api/routes.py"
 
 
 @pytest.mark.parametrize("slash", ["", "/"])
 def test_each_route_shows_a_row_to_its_project_and_to_admins_and_to_nobody_else(slash: str) -> None:
-    store(reading())
+    names = routes.fill()
     admin, own, other, anonymous = asking.admin(), asking.of("red"), asking.of("blue"), asking.nobody()
-    for name, path in routes():
-        assert anonymous.get(path + slash).status_code == 401, name
-        for asker in (admin, own):
-            answer = asker.ask(path + slash)
-            assert (answer["resource_id"] == "web-1") if name in SINGLE else (len(answer) == 1), name
-        if name in SINGLE:
-            assert other.get(path + slash).status_code == 404, name
+    for route in sorted(routes.TABLE, key=lambda route: route.sees is Sees.TAKEN):  # these last: they add rows
+        path = route.address(names, slash)
+        if route.sees is Sees.EVERYBODY:
+            assert send(anonymous, route, path).status_code == route.status, route.name
+            continue
+        assert asking.refusal(send(anonymous, route, path))[0] == 401, route.name
+        shown = rows(send(admin, route, path), route)
+        if route.sees is Sees.ADMINS:
+            assert asking.refusal(send(own, route, path))[0] == 401, route.name
+            assert asking.refusal(send(other, route, path))[0] == 401, route.name
+            continue
+        if route.sees is Sees.TAKEN:
+            assert len(rows(send(own, route, path), route)) == len(shown), route.name
+            assert asking.refusal(send(other, route, path))[0] == 400, route.name
+            continue
+        assert rows(send(own, route, path), route) == shown, route.name
+        if route.sees is Sees.ROW:
+            assert asking.refusal(send(other, route, path))[0] == 404, route.name
+        elif route.sees is Sees.ROWS:
+            assert len(shown) == 1, route.name
+            assert rows(send(other, route, path), route) == [], route.name
         else:
-            assert other.ask(path + slash) == [], name
+            assert rows(send(other, route, path), route) == shown, route.name
 
 
 def test_another_project_may_not_be_named_in_a_query() -> None:
-    store(reading())
+    names = routes.fill()
     other = asking.of("blue")
-    for name, path in routes():
-        if name not in SINGLE:
+    for route in routes.TABLE:
+        if route.takes_project:
+            path = route.address(names)
             expected = (401, "Not Authorized to access project red")
-            assert other.refusal(path, ("project_id", "red")) == expected, name
-            assert other.refusal(path, ("project", "red")) == expected, name
-            assert other.refusal(path, ("project", "None"))[0] == 401, name
-            assert other.ask(path, ("project", "blue")) == [], name
+            assert other.refusal(path, ("project_id", "red")) == expected, route.name
+            assert other.refusal(path, ("project", "red")) == expected, route.name
+            assert other.refusal(path, ("project", "None"))[0] == 401, route.name
+            assert other.ask(path, ("project", "blue")) == [], route.name
 
 
 def test_the_headers_that_keystones_middleware_would_set_are_never_believed_from_a_client() -> None:
@@ -138,14 +148,28 @@ def test_a_browser_that_is_not_logged_in_gets_a_link_to_log_in_and_back() -> Non
 
 
 def test_a_browser_that_is_logged_in_gets_a_page() -> None:
-    store(reading(metadata={"display_name": "<script>"}))
+    names = routes.fill()
     browser = Client()
     browser.force_login(User.objects.create_user("alice", is_staff=True))
-    for _, path in routes():
-        page = browser.get(path, headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
-        assert page.status_code == 200
-        assert page["Content-Type"] == "text/html; charset=utf-8"
-        text = page.content.decode()
-        assert ">alice</a>" in text
-        assert "<script>&quot;" not in text
-        assert '"<script>"' not in text
+    for route in routes.TABLE:
+        if route.method == "GET" and route.sees is not Sees.EVERYBODY:
+            path = route.address(names)
+            page = browser.get(path, headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+            assert page.status_code == 200, route.name
+            assert page["Content-Type"] == "text/html; charset=utf-8"
+            text = page.content.decode()
+            assert ">alice</a>" in text
+            assert 'action="/admin/logout/"' in text
+            assert "<script>&quot;" not in text
+            assert '"<script>"' not in text
+
+
+def test_a_session_alone_changes_nothing() -> None:
+    """A page of somebody else's, open in the same browser, must not be able to send a form here."""
+    browser = Client(enforce_csrf_checks=True)
+    browser.force_login(User.objects.create_user("alice", is_staff=True))
+    for route in routes.TABLE:
+        if route.sees is not Sees.EVERYBODY:
+            path = route.address({"sample": "x", "event": "x"})
+            response = browser.post(path, "{}", content_type="application/json")
+            assert asking.refusal(response) == (403, "CSRF Failed: CSRF cookie not set."), route.name

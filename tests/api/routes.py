@@ -1,0 +1,100 @@
+"""Every route of the API, and what each of four callers gets of what `fill` stores. A new route needs a row here.
+
+The four: anonymous; of another project; of the project (red) that everything stored belongs to; an admin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from django.urls import URLPattern
+
+from api.urls import urlpatterns
+from metering.models import Sample
+from tests import events
+from tests.factories import reading, store
+
+METHODS = ("get", "post", "put", "patch", "delete")
+
+
+class Sees(Enum):
+    """Who gets what."""
+
+    ROWS = "a list: its project and admins get the rows, another project none"
+    ROW = "one thing: another project gets a 404"
+    TAKEN = "something given of its project: taken from it and from admins, another project gets a 400"
+    ADMINS = "admins get it, any other token a 401"
+    HOLDERS = "every token gets the same"
+    EVERYBODY = "also without a token"
+
+
+@dataclass(frozen=True)
+class Route:
+    """A route and method. ``path`` is of what `fill` stored; ``within`` is where the rows are in the answer.
+
+    A path with a query says where the slash at its end may stand.
+    """
+
+    name: str  # of the URL
+    path: str
+    sees: Sees
+    method: str = "GET"
+    body: Any = None
+    within: str = ""
+    status: int = 200  # of those who get it
+    takes_project: bool = False  # as q.field: another one's may not be named
+
+    def address(self, names: Mapping[str, str], slash: str = "") -> str:
+        path = self.path if "{slash}" in self.path or self.path.endswith("/") else self.path + "{slash}"
+        return path.format(**names, slash=slash)
+
+
+SAMPLE = {
+    "counter_name": "apples",
+    "counter_type": "gauge",
+    "counter_unit": "apple",
+    "counter_volume": 1,
+    "resource_id": "basket",
+    "project_id": "red",
+    "user_id": "ruth",
+}
+TABLE = (
+    Route("versions", "/", Sees.EVERYBODY),
+    Route("meters", "/v2/meters", Sees.ROWS, takes_project=True),
+    Route("meter", "/v2/meters/cpu", Sees.ROWS, takes_project=True),
+    Route("meter", "/v2/meters/apples{slash}?direct=True", Sees.TAKEN, "POST", [SAMPLE], status=201),
+    Route("statistics", "/v2/meters/cpu/statistics", Sees.ROWS, takes_project=True),
+    Route("samples", "/v2/samples", Sees.ROWS, takes_project=True),
+    Route("sample", "/v2/samples/{sample}", Sees.ROW),
+    Route("resources", "/v2/resources", Sees.ROWS, takes_project=True),
+    Route("resource", "/v2/resources/web-1", Sees.ROW),
+    Route("events", "/v2/events", Sees.ROWS),
+    Route("event", "/v2/events/{event}", Sees.ROW),
+    Route("event_types", "/v2/event_types", Sees.ADMINS),
+    Route("event_traits", "/v2/event_types/volume.create.end/traits", Sees.ADMINS),
+    Route("event_trait", "/v2/event_types/volume.create.end/traits/resource_id", Sees.ADMINS),
+)
+NOWHERE = None  # the name of the answer to any other address
+
+
+def fill() -> dict[str, str]:
+    """One sample and one event of the project red; the names that paths need."""
+    store(reading(metadata={"display_name": "<script>"}))
+    events.store(events.event(1, user_id="user of red"))
+    return {"sample": str(Sample.objects.get().message_id), "event": events.ID.format(1)}
+
+
+def missing() -> Iterator[tuple[str | None, str]]:
+    """The routes and methods that `TABLE` does not have."""
+    known = {(route.name, route.method) for route in TABLE}
+    for pattern in urlpatterns:
+        assert isinstance(pattern, URLPattern), f"{pattern}: routes of an include would not be walked"
+        if pattern.name is NOWHERE:
+            continue
+        view: type[Any] = getattr(pattern.callback, "view_class", type(None))
+        for method in METHODS:
+            if hasattr(view, method) and (pattern.name, method.upper()) not in known:
+                yield pattern.name, method.upper()
