@@ -12,16 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-from environ.fileaware_mapping import FileAwareMapping
-
-from metering import tls
+from metering import access_settings
 from metering.access_settings import AccessSettings
-from metering.bounds import check_text
-from metering.errors import BadSetting, MalformedMessage
+from metering.errors import BadSetting
 from metering.event_settings import EXCHANGES, PRIORITIES, EventSettings
 from metering.serving_settings import ServingSettings
+from metering.setting_reader import BROKERS, CACHES, DATABASES, WEB, Reader, check_url
 from metering.user_metadata import UserMetadata
 
 ROLES = ("compute", "central", "consumer", "samples", "control", "beat", "api")
@@ -106,91 +103,6 @@ class Environment:
         return f"{self.role or 'api'}/{self.node}"
 
 
-class _Reader:
-    """One environment, asked by name; each answer is checked, and a refusal names the setting."""
-
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        # Not django-environ's Env: it takes a value that begins with $ for the name of another setting.
-        self._told = FileAwareMapping(env=dict(environ))
-
-    def text(self, name: str, default: str | None = None) -> str | None:
-        try:
-            value: str = self._told.get(name, "")
-        except (OSError, UnicodeDecodeError) as exc:
-            raise BadSetting(f"{name}_FILE cannot be read: {exc}") from exc
-        return value.strip() or default
-
-    def field(self, name: str, default: str | None = None) -> str | None:
-        """A text that will stand in samples."""
-        got = self.text(name, default)
-        try:
-            check_text(name, got, null=True)
-        except MalformedMessage as exc:
-            raise BadSetting(f"{exc}: it got {(got or '')[:40]!r}") from exc
-        return got
-
-    def names(self, name: str) -> tuple[str, ...]:
-        return tuple(part.strip() for part in (self.text(name) or "").split(",") if part.strip())
-
-    def number(self, name: str, default: int, least: int, most: int) -> int:
-        got = self.text(name)
-        if got is None:
-            return default
-        if not re.fullmatch(r"[0-9]{1,12}", got) or not least <= int(got) <= most:
-            raise BadSetting(f"{name} must be a whole number from {least} to {most}, not {got!r}")
-        return int(got)
-
-    def flag(self, name: str) -> bool:
-        got = (self.text(name) or "0").lower()
-        if got not in ("0", "1", "true", "false", "yes", "no", "on", "off"):
-            raise BadSetting(f"{name} must be 1 or 0, not {got!r}")
-        return got in ("1", "true", "yes", "on")
-
-    def choice(self, name: str, default: str | None, choices: tuple[str, ...]) -> str | None:
-        got = self.text(name, default)
-        if got is not None and got not in choices:
-            raise BadSetting(f"{name} must be one of {', '.join(choices)}, not {got!r}")
-        return got
-
-    def choices(self, name: str, choices: tuple[str, ...]) -> tuple[str, ...]:
-        got = self.names(name)
-        for item in got:
-            if item not in choices:
-                raise BadSetting(f"{name} must be a list of {', '.join(choices)}, not {item!r}")
-        return got
-
-    def url(self, name: str, schemes: tuple[str, ...]) -> str | None:
-        got = self.text(name)
-        if got is not None:
-            _check_url(name, got, schemes)
-        return got
-
-    def path(self, name: str) -> Path | None:
-        got = self.text(name)
-        return Path(got) if got else None
-
-
-def _check_url(name: str, got: str, schemes: tuple[str, ...]) -> None:
-    scheme, colon, _ = got.partition("://")
-    if scheme not in schemes or not colon:
-        # The rest of a URL may hold a password, as may a text that is none: say the scheme only.
-        seen = repr(scheme[:20]) if colon else "a text without a scheme"
-        raise BadSetting(f"{name} must be a URL that starts with {' or '.join(schemes)}://, not {seen}")
-    try:
-        parts = [urlsplit(url) for url in got.split(";")]  # kombu takes several brokers so
-        ports = [part.port for part in parts]
-    except ValueError:  # its text shows what it could not read
-        raise BadSetting(f"{name} has a host or a port that cannot be read ({scheme}://…)") from None
-    if schemes is DATABASES and not all(part.path.strip("/") for part in parts):
-        raise BadSetting(f"{name} names no database ({scheme}://{parts[0].hostname}:{ports[0]}/)")
-    tls.split(name, got)
-
-
-BROKERS = ("amqp", "amqps", "redis", "rediss", "redis+socket")
-CACHES = ("redis", "rediss", "unix", "redis+socket")
-DATABASES = ("postgres", "postgresql", "psql", "pgsql")
-
-
 def _secrets(pairs: tuple[str, ...]) -> dict[str, bytes]:
     """``kid:secret`` pairs, in order; a refusal never shows a secret."""
     secrets: dict[str, bytes] = {}
@@ -218,7 +130,7 @@ def _node_key(text: str | None) -> NodeKey | None:
 
 def value(environ: Mapping[str, str], name: str, default: str | None = None) -> str | None:
     """One setting, by its name or from the file of ``NAME_FILE``. Raises `BadSetting` when that cannot be read."""
-    return _Reader(environ).text(name, default)
+    return Reader(environ).text(name, default)
 
 
 def load(environ: Mapping[str, str]) -> Environment:
@@ -226,7 +138,7 @@ def load(environ: Mapping[str, str]) -> Environment:
 
     Raises `BadSetting`, which names the setting and, unless it may be secret, what it got.
     """
-    read = _Reader(environ)
+    read = Reader(environ)
     role = read.choice("METERING_ROLE", None, ROLES)
     settings = Environment(
         role=role,
@@ -273,7 +185,7 @@ def load(environ: Mapping[str, str]) -> Environment:
         spool_bytes=read.number("METERING_SPOOL_BYTES", 256 << 20, 1 << 20, 1 << 39),
         patience_seconds=read.number("METERING_PATIENCE_SECONDS", 60, 1, 300),
         django_secret_key=read.text("DJANGO_SECRET_KEY"),
-        access=AccessSettings(policy_file=read.path("METERING_POLICY_FILE")),
+        access=access_settings.read(read),
         allowed_hosts=read.names("METERING_ALLOWED_HOSTS") or ("localhost", "127.0.0.1", "[::1]"),
         https=read.flag("METERING_HTTPS"),
         embedded=read.flag("METERING_EMBEDDED"),
@@ -282,7 +194,7 @@ def load(environ: Mapping[str, str]) -> Environment:
     return settings
 
 
-def _node(read: _Reader, role: str | None) -> str:
+def _node(read: Reader, role: str | None) -> str:
     node = read.text("METERING_NODE") or (CENTRAL if role == CENTRAL else socket.gethostname())
     if not _NAME.fullmatch(node):
         raise BadSetting(f"METERING_NODE must be letters, digits, dots, dashes and underscores, not {node!r}")
@@ -294,15 +206,21 @@ def _node(read: _Reader, role: str | None) -> str:
 def _check(settings: Environment) -> None:
     """Raise `BadSetting` for settings that do not fit together, or that the role lacks."""
     for url in settings.notification_urls:
-        _check_url("METERING_NOTIFICATION_URLS", url, BROKERS)
+        check_url("METERING_NOTIFICATION_URLS", url, BROKERS)
     for url in settings.replica_urls:
-        _check_url("METERING_REPLICA_URLS", url, DATABASES)
+        check_url("METERING_REPLICA_URLS", url, DATABASES)
     _require(settings, {"METERING_BROKER_URL": settings.broker_url}, ROLES)
     _require(settings, {"DATABASE_URL": settings.database_url}, WITH_DATABASE)
     _require(settings, {"METERING_SECRETS": settings.secrets}, WITH_SECRETS)
     _require(settings, {"METERING_NODE_KEY": settings.node_key}, WITH_NODE_KEY)
     _require(settings, {"METERING_NOTIFICATION_URLS": settings.notification_urls}, ("consumer",))
     _require(settings, {"DJANGO_SECRET_KEY": settings.django_secret_key}, ("api",))
+    if settings.access.keystone is not None:
+        keystone = settings.access.keystone
+        for url in keystone.urls:
+            check_url("METERING_KEYSTONE_URLS", url, WEB)
+        _require(settings, {"METERING_KEYSTONE_USER": keystone.user}, ("api",))
+        _require(settings, {"METERING_KEYSTONE_PASSWORD": keystone.password}, ("api",))
     if settings.role == "samples" and not settings.ceilometer_secrets:
         if settings.signature == "ceilometer":
             raise BadSetting("METERING_SIGNATURE is 'ceilometer' and METERING_CEILOMETER_SECRETS is empty")
@@ -312,7 +230,7 @@ def _check(settings: Environment) -> None:
             )
 
 
-def _serving(read: _Reader) -> ServingSettings:
+def _serving(read: Reader) -> ServingSettings:
     return ServingSettings(
         workers=read.number("METERING_API_WORKERS", 2, 1, 256),
         threads=read.number("METERING_API_THREADS", 4, 1, 256),
@@ -321,7 +239,7 @@ def _serving(read: _Reader) -> ServingSettings:
     )
 
 
-def _events(read: _Reader) -> EventSettings:
+def _events(read: Reader) -> EventSettings:
     return EventSettings(
         kept=read.flag("METERING_EVENTS"),
         definitions=read.names("METERING_EVENT_DEFINITIONS"),

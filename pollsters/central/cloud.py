@@ -23,8 +23,9 @@ from keystoneauth1.session import Session
 from openstack.config import OpenStackConfig
 from openstack.config.cloud_region import CloudRegion
 
+from metering import transport
 from metering.errors import ServiceFailed
-from pollsters.central import listing, transport
+from pollsters.central import listing
 from pollsters.central.endpoints import address, join
 from pollsters.central.paging import Query, Turn, by_link
 from pollsters.runner import Place

@@ -78,7 +78,7 @@ class WebWay:
     def ask(self, place: Place, target: str, headers: Mapping[str, str], seconds: float) -> str:
         import requests  # noqa: PLC0415 # most processes ask no API, and need none of its libraries
 
-        from pollsters.central import transport  # noqa: PLC0415 # see above
+        from metering import transport  # noqa: PLC0415 # see above
 
         parts = urlsplit(target)
         shown = f"{parts.scheme}://{parts.hostname}{parts.path}"  # a query may hold a key
@@ -101,7 +101,7 @@ class WebWay:
 
     @cached_property
     def _session(self) -> Any:
-        from pollsters.central import transport  # noqa: PLC0415 # see above
+        from metering import transport  # noqa: PLC0415 # see above
 
         session = transport.session(lambda: self._seconds, LARGEST)
         session.trust_env = False  # no password from a .netrc goes along

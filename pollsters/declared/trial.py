@@ -11,10 +11,10 @@ from typing import Any
 
 import requests
 
-from metering import environment
+from metering import environment, transport
 from metering.environment import Environment
 from metering.errors import PollError
-from pollsters.central import service, transport
+from pollsters.central import service
 from pollsters.central.endpoints import join
 from pollsters.declared import files
 from pollsters.declared.asking import LARGEST, Endpoints

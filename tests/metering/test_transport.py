@@ -14,7 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from pollsters.central import transport
+from metering import transport
 from tests.openstack.services import Answer, Services
 
 
