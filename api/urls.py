@@ -7,6 +7,7 @@ from rest_framework.views import APIView
 
 from api.views.events import EventsView, EventTypesView, EventTypeTraitsView, EventTypeTraitView, EventView
 from api.views.meters import MetersView, MeterView
+from api.views.query import QuerySamplesView
 from api.views.resources import ResourcesView, ResourceView
 from api.views.root import NothingHere, VersionsView
 from api.views.samples import SamplesView, SampleView
@@ -28,6 +29,7 @@ urlpatterns = [
     _v2("samples/(?P<message_id>[^/]+)", SampleView, "sample"),
     _v2("resources", ResourcesView, "resources"),
     _v2(r"resources/(?P<resource_id>(?s:.+?))", ResourceView, "resource"),
+    _v2("query/samples", QuerySamplesView, "query_samples"),
     _v2("events", EventsView, "events"),
     _v2("events/(?P<message_id>[^/]+)", EventView, "event"),
     _v2("event_types", EventTypesView, "event_types"),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -150,15 +151,22 @@ class SampleQuerySet(VisibleQuerySet["Sample"]):
 
     def with_message_id(self, message_id: uuid.UUID) -> Self:
         """The sample of this id: one of ours says its time and series, a foreign one is looked up."""
-        from metering.models.ledger import ForeignId, Series  # noqa: PLC0415  # they name this class
+        return self.filter(places_of([message_id])[message_id])
 
-        milliseconds, tag = divmod(prefix_of(message_id.int), 1 << 32)
+
+def places_of(message_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, Q]:
+    """Where the sample of each id lies. Makes two queries: of the series that our ids say, and of foreign ids."""
+    from metering.models.ledger import ForeignId, Series  # noqa: PLC0415  # they import this module
+
+    told = {id_: divmod(prefix_of(id_.int), 1 << 32) for id_ in message_ids}
+    tagged = defaultdict(list)
+    for tag, series_id in Series.objects.filter(tag__in={tag for _, tag in told.values()}).values_list("tag", "id"):
+        tagged[tag].append(series_id)
+    places = {}
+    for id_, (milliseconds, tag) in told.items():
         moment = EPOCH + timedelta(milliseconds=min(milliseconds, _LAST_MILLISECOND))
-        ours = Q(
-            ts__gte=moment,
-            ts__lt=moment + timedelta(milliseconds=1),
-            series_id__in=list(Series.objects.filter(tag=tag).values_list("id", flat=True)),
-        )
-        for series_id, ts in ForeignId.objects.filter(message_id=message_id).values_list("series_id", "ts"):
-            ours |= Q(series_id=series_id, ts=ts)
-        return self.filter(ours, message_id=message_id)
+        places[id_] = Q(ts__gte=moment, ts__lt=moment + timedelta(milliseconds=1), series_id__in=tagged[tag])
+    foreign = ForeignId.objects.filter(message_id__in=message_ids)
+    for id_, series_id, ts in foreign.values_list("message_id", "series_id", "ts"):
+        places[id_] |= Q(series_id=series_id, ts=ts)
+    return {id_: Q(place, message_id=id_) for id_, place in places.items()}

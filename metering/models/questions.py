@@ -71,11 +71,16 @@ def metadata_condition(wanted: Mapping[str, Scalar], column: str) -> Q:
     """That the metadata document in ``column`` says all of this. A number equals no text."""
     condition = Q()
     for key, value in wanted.items():
-        ways = Q()
-        for names in _cuts(key.split(".")):
-            ways |= Q((f"{column}__contains", _nested(names, value)))
-        condition &= ways
+        said = Q()
+        for names in ways(key):
+            said |= Q((f"{column}__contains", _nested(names, value)))
+        condition &= said
     return condition
+
+
+def ways(key: str) -> list[list[str]]:
+    """Every way to read a dotted key of metadata as nested names."""
+    return _cuts(key.split("."))
 
 
 def _cuts(parts: list[str]) -> list[list[str]]:

@@ -71,6 +71,7 @@ TABLE = (
     Route("sample", "/v2/samples/{sample}", Sees.ROW),
     Route("resources", "/v2/resources", Sees.ROWS, takes_project=True),
     Route("resource", "/v2/resources/web-1", Sees.ROW),
+    Route("query_samples", "/v2/query/samples", Sees.ROWS, "POST", {"limit": 5}),
     Route("events", "/v2/events", Sees.ROWS),
     Route("event", "/v2/events/{event}", Sees.ROW),
     Route("event_types", "/v2/event_types", Sees.ADMINS),
