@@ -15,6 +15,7 @@ from metering.events import Trait
 from metering.models import Event, Sample, Series
 from metering.models.seen import SeenResource
 from metering.models.statistics import Statistics
+from metering.verifying import Verification
 
 
 class Moment(serializers.Field[datetime, None, str, Any]):
@@ -93,6 +94,24 @@ class SampleSerializer(serializers.Serializer[Sample]):
     timestamp = Moment(source="ts")
     recorded_at = Moment()
     metadata = FlatMetadata(source="metadata.body")
+
+
+class VerificationSerializer(serializers.BaseSerializer[Verification]):
+    """What a sample's signature says. ``context["id"]`` is the sample's."""
+
+    def to_representation(self, instance: Verification) -> dict[str, Any]:
+        return {
+            "id": self.context["id"],
+            "verifies": instance.fault is None,
+            "reason": instance.fault,
+            "scheme": instance.scheme,
+            "kid": instance.kid,
+            "publisher": instance.publisher,
+            "recorded_at": Moment().to_representation(instance.recorded_at),
+            "message": instance.message,
+            "signed": instance.signed,
+            "as_it_came": instance.as_it_came,
+        }
 
 
 class ResourceSerializer(serializers.Serializer[SeenResource]):

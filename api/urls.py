@@ -10,7 +10,7 @@ from api.views.meters import MetersView, MeterView
 from api.views.query import QuerySamplesView
 from api.views.resources import ResourcesView, ResourceView
 from api.views.root import NothingHere, VersionsView
-from api.views.samples import SamplesView, SampleView
+from api.views.samples import SamplesView, SampleView, VerificationView
 from api.views.statistics import StatisticsView
 
 METER = r"(?P<name>[^/]+)"  # any character but a slash
@@ -27,6 +27,7 @@ urlpatterns = [
     _v2(f"meters/{METER}/statistics", StatisticsView, "statistics"),
     _v2("samples", SamplesView, "samples"),
     _v2("samples/(?P<message_id>[^/]+)", SampleView, "sample"),
+    _v2("samples/(?P<message_id>[^/]+)/verification", VerificationView, "verification"),
     _v2("resources", ResourcesView, "resources"),
     _v2(r"resources/(?P<resource_id>(?s:.+?))", ResourceView, "resource"),
     _v2("query/samples", QuerySamplesView, "query_samples"),

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from api import filters
 from api.errors import missing
-from api.serializers import SampleSerializer
+from api.serializers import SampleSerializer, VerificationSerializer
 from api.views.base import LIMIT, LedgerView, listing
 from metering.identity import stored_id
-from metering.models import Sample
+from metering.models import Caller, Sample
 from metering.models.newest import newest_samples
 from metering.models.originals import ids_given
+from metering.verifying import verify
 
 
 class SamplesView(LedgerView):
@@ -35,8 +37,26 @@ class SampleView(LedgerView):
 
     def get(self, request: Request, message_id: str) -> Response:
         self.arguments()
-        found = Sample.objects.visible_to(self.caller).with_message_id(stored_id(message_id))
-        sample = found.newest_first().first()
-        if sample is None:
-            raise missing("Sample", message_id)
+        sample = _sample(self.caller, message_id)
         return Response(SampleSerializer(sample, context={"ids": ids_given([sample])}).data)
+
+
+class VerificationView(LedgerView):
+    """What was signed of one sample, by whom, and whether it verifies now."""
+
+    rule = "telemetry:verify_sample"
+
+    def get(self, request: Request, message_id: str) -> Response:
+        self.arguments()
+        sample = _sample(self.caller, message_id)
+        found = verify(sample, settings.METERING)
+        return Response(VerificationSerializer(found, context={"id": message_id}).data)
+
+
+def _sample(caller: Caller, message_id: str) -> Sample:
+    """The sample of this id that the caller may see, else a 404."""
+    found = Sample.objects.visible_to(caller).with_message_id(stored_id(message_id))
+    sample = found.newest_first().select_related("series", "metadata", "signer").first()
+    if sample is None:
+        raise missing("Sample", message_id)
+    return sample

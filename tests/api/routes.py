@@ -69,6 +69,7 @@ TABLE = (
     Route("statistics", "/v2/meters/cpu/statistics", Sees.ROWS, takes_project=True),
     Route("samples", "/v2/samples", Sees.ROWS, takes_project=True),
     Route("sample", "/v2/samples/{sample}", Sees.ROW),
+    Route("verification", "/v2/samples/{sample}/verification", Sees.ROW),
     Route("resources", "/v2/resources", Sees.ROWS, takes_project=True),
     Route("resource", "/v2/resources/web-1", Sees.ROW),
     Route("query_samples", "/v2/query/samples", Sees.ROWS, "POST", {"limit": 5}),
