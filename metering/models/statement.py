@@ -50,6 +50,9 @@ class Statement:
     def text(self, *, heeding_late: bool) -> Compiled:
         """Rows of (late, first, last, unit, period, then groups and figures), by period, groups and unit.
 
+        Times are seconds since 1970, which the driver reads in a third of the time; as floats they hold microseconds
+        until 2242.
+
         ``late`` says that notes in ``late`` name some of this, and is there also where nothing else is. Unless they
         are heeded the rest is wrong then; heeding them takes a plan for every partition, and mostly there are none.
         """
@@ -122,7 +125,9 @@ class Statement:
         groups = [f"{column} AS group{place}" for place, column in enumerate(self.groups)]
         figures = [f"{figure.sql} AS figure{place}" for place, figure in enumerate(self.figures)]
         keys = [*self.groups, "unit", "period"]
-        shown = ["min(first_at) AS first", "max(last_at) AS last", "unit", "period", *groups, *figures]
+        times = {"first": "min(first_at)", "last": "max(last_at)", "period": "period"}
+        first, last, period = (f"date_part('epoch', {time}) AS {name}" for name, time in times.items())
+        shown = [first, last, "unit", period, *groups, *figures]
         text.add(f"SELECT {', '.join(shown)} FROM (SELECT *")
         if any(figure.needs_neighbours for figure in self.figures):
             window = "OVER (PARTITION BY series_id ORDER BY first_at, message_id)"

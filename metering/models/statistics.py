@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -124,16 +124,17 @@ def _rows(statement: Statement, *, heeding_late: bool) -> list[tuple[Any, ...]]:
 
 
 def _statistics(row: Sequence[Any], wanted: list[Figure], groups: list[str], period: timedelta) -> Statistics:
-    first, last, unit, start = row[:4]
     values = row[4:]
     if inf in values:
         raise DataError("an hour whose samples have expired held volumes too large to be added up")
+    first, last = datetime.fromtimestamp(row[0], UTC), datetime.fromtimestamp(row[1], UTC)
+    start = first if row[3] is None else datetime.fromtimestamp(row[3], UTC)
     return Statistics(
-        unit=unit,
-        group=dict(zip(groups, values, strict=False)),
-        figures=dict(zip(wanted, values[len(groups) :], strict=True)),
-        first=first,
-        last=last,
-        start=start or first,
-        end=start + period if period else last,
+        row[2],
+        dict(zip(groups, values, strict=False)) if groups else {},
+        dict(zip(wanted, values[len(groups) :], strict=True)),
+        first,
+        last,
+        start,
+        start + period if period else last,
     )
