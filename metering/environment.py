@@ -83,7 +83,8 @@ class Environment:
     pollster_definitions: tuple[str, ...]  # folders with declared pollsters
     pollster_modules: tuple[str, ...]  # Python modules that a declared pollster may sign its requests with
     pollster_commands: bool  # whether a declared pollster may run programs of its host
-    retention_days: int  # samples older than this are refused, and dropped; 0: any age, for ever
+    retention_days: int  # samples older than this are refused, and dropped; 0: they are kept for ever
+    oldest_days: int  # where they are: those older than this are refused, as of a clock that was never set
     rollup_retention_days: int  # roll-ups older than this are dropped; 0: never
     archive_dir: Path | None  # a day that expires is archived there first
     events: EventSettings
@@ -178,6 +179,7 @@ def load(environ: Mapping[str, str]) -> Environment:
         pollster_commands=read.flag("METERING_POLLSTER_COMMANDS"),
         events=_events(read),
         retention_days=read.number("METERING_RETENTION_DAYS", 30, 0, 36_500),
+        oldest_days=read.number("METERING_OLDEST_DAYS", 7_300, 1, 36_500),
         rollup_retention_days=read.number("METERING_ROLLUP_RETENTION_DAYS", 730, 0, 36_500),
         archive_dir=read.path("METERING_ARCHIVE_DIR"),
         ahead_seconds=read.number("METERING_AHEAD_SECONDS", 600, 0, 86_400),

@@ -38,8 +38,8 @@ LIBRARIES_OF_ONE_FILE = {
 WITHOUT_DJANGO = (
     "errors", "counters", "bounds", "identity", "signing", "ceilometer", "messages", "packing", "publish", "spool",
     "sources", "sources_file", "yaml_lines", "definition_files", "events", "event_messages", "event_settings",
-    "event_sifting", "plugins", "contracts", "environment", "setting_reader", "access_settings", "transport", "topology",
-    "schedule", "celery",
+    "event_sifting", "plugins", "contracts", "environment", "setting_reader", "access_settings", "transport",
+    "topology", "schedule", "celery",
     "doctor/finding", "doctor/meters", "doctor/host", "doctor/broker",
 )  # fmt: skip
 

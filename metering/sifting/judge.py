@@ -45,7 +45,7 @@ class Rules:
         return cls(
             keyring=Keyring(told.secrets),
             ceilometer_secrets=told.ceilometer_secrets,
-            oldest=timedelta(days=told.retention_days) if told.retention_days else None,
+            oldest=timedelta(days=told.retention_days or told.oldest_days),
             ahead=timedelta(seconds=told.ahead_seconds),
             not_from_compute=not_from_compute,
         )
@@ -103,7 +103,8 @@ class Judge:
         if self.rules.oldest is not None and moment < now - self.rules.oldest:
             days = self.rules.oldest.days
             raise MalformedMessage(
-                f"timestamp {moment.isoformat()} is older than {days} days (METERING_RETENTION_DAYS)"
+                f"timestamp {moment.isoformat()} is older than {days} days "
+                "(METERING_RETENTION_DAYS; where that is 0, METERING_OLDEST_DAYS)"
             )
         if moment > now + self.rules.ahead:
             seconds = int(self.rules.ahead.total_seconds())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -17,7 +17,7 @@ from metering.errors import ArchiveFailed, RollupsBehind
 from metering.models import LedgerDay
 from metering.signing import Keyring
 from metering.store import archive, digests, partitions, rollups, watermarks
-from metering.store.partitions import Day
+from metering.store.partitions import PARTITIONED, Day
 
 log = logging.getLogger(__name__)
 
@@ -64,17 +64,24 @@ def expired(now: datetime, keep_days: int) -> Expiry:
     return Expiry(before, [day for day in partitions.days() if partitions.bounds(day.day)[1] <= before])
 
 
-def expire(expiry: Expiry, archive_dir: Path | None, keyring: Keyring) -> Outcome:
+def expire(
+    expiry: Expiry, archive_dir: Path | None, keyring: Keyring, watch: Callable[[int], None] | None = None
+) -> Outcome:
     """Drop the days of an expiry, with ``archive_dir`` each once it is archived whole; the digests tell of it, signed.
+
+    ``watch`` is told after each day how many are done.
 
     Safe to run again, and after any interruption. A day that cannot be archived is kept, with its reason. Raises
     `RollupsBehind` when the roll-ups do not hold all of it yet: nothing is dropped then.
     """
     outcome = Outcome()
+    give_back()
     if not expiry.days:
         return outcome
     _refuse_older(expiry)
-    for day in expiry.days:
+    for number, day in enumerate(expiry.days):
+        if watch and number:
+            watch(number)
         try:
             if archive_dir is not None and "sample" in day.tables:
                 archive.keep(day.day, archive_dir)
@@ -83,13 +90,18 @@ def expire(expiry: Expiry, archive_dir: Path | None, keyring: Keyring) -> Outcom
             log.error("%s is kept, for it cannot be archived: %s", day.day, exc)
             outcome.kept[day.day] = str(exc)
             continue
-        drop(day, keyring)
+        take_away(day, keyring)
+        give_back()
         outcome.dropped.append(day)
+    if watch:
+        watch(len(expiry.days))
     partitions.forget()
     _forget_foreign_ids(min([expiry.before, *(partitions.bounds(day)[0] for day in outcome.kept)]))
     return outcome
 
 
+_TAKEN_AWAY = "_expired"  # after the name of a table that is no partition any more
+_ALL_TAKEN_AWAY = "SELECT oid::regclass::text FROM pg_class WHERE relname ~ ANY(%s) AND relkind = 'r'"
 _ROLLUPS = """
 SELECT child.relname FROM pg_inherits JOIN pg_class AS child ON child.oid = inhrelid
 WHERE inhparent IN ('sample_hour'::regclass, 'sample_day'::regclass)
@@ -118,18 +130,30 @@ def _drop_table(cursor: Any, table: str) -> None:
     cursor.execute(f"DROP TABLE {table}")
 
 
-def drop(day: Day, keyring: Keyring) -> None:
-    """Drop all partitions of a day; the time it takes does not grow with their size."""
+def take_away(day: Day, keyring: Keyring) -> None:
+    """Nobody finds anything of this day from now on; how long that takes does not depend on its size."""
 
     def work(cursor: Any) -> None:
         digests.dropped(day.day, keyring)
-        for table in day.tables.values():
-            cursor.execute(f"DROP TABLE {table}")
+        for parent, table in day.tables.items():
+            cursor.execute(f"ALTER TABLE {parent} DETACH PARTITION {table}")
+            cursor.execute(f"ALTER TABLE {table} RENAME TO {table}{_TAKEN_AWAY}")
         if "sample" in day.tables:
             told = {"closed_at": None, "dropped_at": Now(), "dropped_rows": day.rows["sample"]}
             LedgerDay.objects.update_or_create(day=day.day, defaults=told | {"dropped_bytes": day.bytes})
 
     partitions.change(work)
+
+
+def give_back() -> None:
+    """Give the space of all days that were taken away back to the file system, which takes longer the more it is.
+
+    Nobody waits for that. What an interruption leaves is there for the next call.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_ALL_TAKEN_AWAY, [[f"^{parent}_[0-9]{{8}}{_TAKEN_AWAY}$" for parent in PARTITIONED]])
+        for (table,) in cursor.fetchall():
+            cursor.execute(f"DROP TABLE IF EXISTS {table}")
 
 
 def _refuse_older(expiry: Expiry) -> None:

@@ -2,7 +2,8 @@
 
 The day has 1,000 series and a sample of each at every moment, inserted moment by moment, as polls bring them. While it
 is closed, another connection stores late samples of it, a batch at a time: the longest that one of them took shows
-what the swap costs. Then days of a tenth of the size and of the whole one are dropped, in turn.
+what the swap costs. Then days of a tenth of the size and of the whole one are dropped, in turn: taken away, which
+others wait for, and their files given back, which nobody does.
 """
 
 from __future__ import annotations
@@ -50,17 +51,18 @@ def measure(moments: int, rounds: int) -> dict[str, float]:
         "ledger.late_writer_longest_ms": max(waited),
     }
     _drop(day)
-    small: list[float] = []
-    large: list[float] = []
+    small: list[tuple[float, float]] = []
+    large: list[tuple[float, float]] = []
     for _ in range(rounds):
         for size, took in ((moments // 10, small), (moments, large)):
             _fill(day, size)
             _settle()
             took.append(_drop(day))
-    ratios = [of_large / of_small for of_large, of_small in zip(large, small, strict=True)]
+    ratios = [of_large / of_small for (of_large, _), (of_small, _) in zip(large, small, strict=True)]
     return figures | {
-        "ledger.retention_ms": statistics.median(large),
+        "ledger.retention_ms": statistics.median(taken_away for taken_away, _ in large),
         "ledger.retention_growth": statistics.median(ratios),
+        "ledger.retention_space_ms": statistics.median(given_back for _, given_back in large),
     }
 
 
@@ -108,12 +110,14 @@ def _late_writer(day: date) -> Iterator[list[float]]:
         thread.join()
 
 
-def _drop(day: date) -> float:
-    """How many ms it took."""
+def _drop(day: date) -> tuple[float, float]:
+    """How many ms it took until the day was gone, and then until its space was given back, for which nobody waits."""
     [found] = [found for found in partitions.days() if found.day == day]
     began = time.perf_counter()
-    retention.drop(found, KEYRING)
-    return 1_000 * (time.perf_counter() - began)
+    retention.take_away(found, KEYRING)
+    gone = time.perf_counter()
+    retention.give_back()
+    return 1_000 * (gone - began), 1_000 * (time.perf_counter() - gone)
 
 
 def _settle() -> None:

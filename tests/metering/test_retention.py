@@ -18,7 +18,7 @@ from django.db import connection, connections
 from metering.errors import RollupsBehind
 from metering.models import ForeignId, LedgerDay, Sample, SampleOriginal
 from metering.store import leases, partitions, retention, rollup_partitions, watermarks
-from metering.tasks import control
+from metering.tasks import control, storage
 from metering.tasks.intake import settings
 from tests.factories import KEYS, NOON, reading
 from tests.installation import wait_for
@@ -154,6 +154,20 @@ def test_foreign_ids_of_a_day_that_is_kept_stay(tmp_path: Path) -> None:
     assert [found.ts.day for found in ForeignId.objects.all()] == [20]
 
 
+def test_the_space_of_a_day_whose_expiry_was_killed_half_way_is_given_back_by_the_next() -> None:
+    a_sample_each_day(-3, 0)
+    rolled_up_to(NOW)
+    [day, *_] = retention.expired(NOW, 30).days
+    retention.take_away(day, KEYS)
+    assert stored_days() == [0]
+
+    assert expire().dropped == []
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT relname FROM pg_class WHERE relname LIKE 'sample\\_%%2026%%' AND relkind = 'r'")
+        assert {name for (name,) in cursor.fetchall()} == {"sample_20261123", "sample_original_20261123"}
+
+
 def test_writers_on_both_sides_of_the_border_lose_nothing_that_has_not_expired() -> None:
     """What is older was stored and dropped, or is in quarantine; what is not is stored."""
     with watermarks.exclusive() as cursor:
@@ -221,9 +235,16 @@ def old(monkeypatch: pytest.MonkeyPatch) -> Iterator[date]:
     settings.cache_clear()
 
 
-def run(*arguments: str) -> str:
+class Terminal(StringIO):
+    """Somebody watches."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def run(*arguments: str, stderr: StringIO | None = None) -> str:
     out = StringIO()
-    call_command(*arguments, stdout=out, stderr=StringIO())
+    call_command(*arguments, stdout=out, stderr=stderr or StringIO())
     return out.getvalue()
 
 
@@ -239,7 +260,9 @@ def test_expire_samples_says_what_and_how_much_and_in_a_dry_run_drops_nothing(ol
     assert told.endswith("dry run: nothing was dropped\n")
     assert Sample.objects.count() == 3
 
-    assert run("expire_samples").endswith("1 days dropped\n")
+    watched = Terminal()
+    assert run("expire_samples", stderr=watched).endswith("1 days dropped\n")
+    assert watched.getvalue().endswith(f"\r{'#' * 40} 1/1 days\n")
     assert Sample.objects.count() == 2
     assert "no day has expired" in run("expire_samples", "--dry-run")
 
@@ -313,6 +336,23 @@ def test_close_days_closes_those_that_are_due_or_named() -> None:
 
     assert run("close_days") == ""
     assert run("close_days", "1999-01-01") == "1999-01-01: it has no partition\n"
+
+
+@pytest.mark.parametrize(("year", "refused"), [(1970, True), (2000, True), (2012, False)])
+def test_a_clock_that_was_never_set_makes_no_partition_where_samples_are_kept_for_ever(
+    year: int, refused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("METERING_RETENTION_DAYS", "0")
+    settings.cache_clear()
+    storage.sifter.cache_clear()
+    rules = replace(storage.sifter().rules, keyring=KEYS, ceilometer_secrets=RULES.ceilometer_secrets)
+    settings.cache_clear()
+    storage.sifter.cache_clear()
+
+    record(whole(foreign(timestamp=f"{year}-01-01T00:00:00")), rules=rules)
+
+    assert [day.day.year for day in partitions.days()] == ([] if refused else [year])
+    assert ["METERING_OLDEST_DAYS" in reason for reason, _ in quarantined()] == [True] * refused
 
 
 @pytest.mark.parametrize("year", [1900, 1971, 2020, 2199, 9998])

@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from metering import environment
 from metering.errors import ArchiveFailed
+from metering.management import progress
 from metering.signing import Keyring
 from metering.store import archive, partitions
 
@@ -43,7 +44,8 @@ class Command(BaseCommand):
         for day in days:
             if day not in there:
                 raise CommandError(f"no samples of {day} are stored")
-        for day in days or [day for day in there if partitions.bounds(day)[1] <= now]:
+        wanted = days or [day for day in there if partitions.bounds(day)[1] <= now]
+        for number, day in enumerate(wanted):
             if options["dry_run"]:
                 self.stdout.write(f"{day} would be archived in {folder}")
                 continue
@@ -52,6 +54,7 @@ class Command(BaseCommand):
             except ArchiveFailed as exc:
                 raise CommandError(str(exc)) from exc
             self.stdout.write(f"{kept.path}: {kept.rows:,} samples, {kept.path.stat().st_size:,} bytes")
+            progress.show(self.stderr, number + 1, len(wanted), "days")
 
     def _check(self, paths: list[Path], settings: environment.Environment) -> None:
         if not settings.secrets:

@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from metering import environment
 from metering.errors import RollupsBehind
+from metering.management import progress
 from metering.signing import Keyring
 from metering.store import leases, retention
 from metering.store.retention import Expiry
@@ -46,8 +47,11 @@ class Command(BaseCommand):
             self._expire(expiry, rollups, settings)
 
     def _expire(self, expiry: Expiry, rollups: list[str], settings: environment.Environment) -> None:
+        def watch(done: int) -> None:
+            progress.show(self.stderr, done, len(expiry.days), "days")
+
         try:
-            outcome = retention.expire(expiry, settings.archive_dir, Keyring(settings.secrets))
+            outcome = retention.expire(expiry, settings.archive_dir, Keyring(settings.secrets), watch)
         except RollupsBehind as exc:
             raise CommandError(str(exc)) from exc
         retention.drop_rollups(rollups)

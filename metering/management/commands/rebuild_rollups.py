@@ -11,6 +11,7 @@ from django.db import connection
 
 from metering.bounds import parse_timestamp
 from metering.errors import MalformedMessage
+from metering.management import progress
 from metering.store import rollups, watermarks
 
 
@@ -42,14 +43,8 @@ class Command(BaseCommand):
             made += came
             if gone != came:
                 self.stdout.write(f"{day:%Y-%m-%d}: {came} hours of series where there were {gone}")
-            self._progress(number + 1, len(days))
+            progress.show(self.stderr, number + 1, len(days), "days")
         self.stdout.write(f"{len(days)} days rebuilt{_named(days)}: {made} hours of series")
-
-    def _progress(self, done: int, total: int) -> None:
-        if self.stderr.isatty():
-            self.stderr.write(f"\r{'#' * (40 * done // total):40} {done}/{total} days", ending="")
-            if done == total:
-                self.stderr.write("")
 
 
 def _moment(text: str | None, option: str) -> datetime | None:

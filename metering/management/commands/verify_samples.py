@@ -15,6 +15,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from metering import environment
 from metering.bounds import parse_timestamp
 from metering.environment import Environment
+from metering.management import progress
 from metering.models.questions import Window
 from metering.signing import Keyring
 from metering.store import digest_check, rollup_check, rollups
@@ -77,7 +78,7 @@ class Command(BaseCommand):
                 total.samples += result.samples
                 total.reasons += result.reasons
                 done.append(part.day)
-                self._progress(len(done), len(work), f"pieces, {total.samples} samples")
+                progress.show(self.stderr, len(done), len(work), f"pieces, {total.samples} samples")
         self._sum_up(total)
 
     def _check_digests(self, options: dict[str, Any]) -> None:
@@ -89,7 +90,7 @@ class Command(BaseCommand):
             for day, found in zip(days, in_turn(digest_check.faults_of_day, days, options["processes"]), strict=True):
                 faults += found
                 done.append(day)
-                self._progress(len(done), len(days), "days")
+                progress.show(self.stderr, len(done), len(days), "days")
         for fault in faults:
             self.stdout.write(fault)
         if waiting := digest_check.unsealed(stored_days()):
@@ -127,12 +128,6 @@ class Command(BaseCommand):
             self.stdout.write(f"{count}: {reason}")
         if total.reasons:
             sys.exit(1)
-
-    def _progress(self, done: int, pieces: int, what: str) -> None:
-        if self.stderr.isatty():
-            self.stderr.write(f"\r{'#' * (40 * done // pieces):40} {done}/{pieces} {what}", ending="")
-            if done == pieces:
-                self.stderr.write("")
 
 
 def check_elsewhere(choice: Choice, part: Part) -> Result:
