@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.urls import URLPattern, re_path
 from rest_framework.views import APIView
 
+from api.views.alarms import AlarmsView
+from api.views.capabilities import CapabilitiesView
 from api.views.events import EventsView, EventTypesView, EventTypeTraitsView, EventTypeTraitView, EventView
 from api.views.meters import MetersView, MeterView
 from api.views.query import QuerySamplesView
@@ -36,5 +38,7 @@ urlpatterns = [
     _v2("event_types", EventTypesView, "event_types"),
     _v2("event_types/(?P<event_type>[^/]+)/traits", EventTypeTraitsView, "event_traits"),
     _v2("event_types/(?P<event_type>[^/]+)/traits/(?P<trait>[^/]+)", EventTypeTraitView, "event_trait"),
+    _v2("capabilities", CapabilitiesView, "capabilities"),
+    _v2(r"(?:query/)?alarms(?:/[\s\S]*)?", AlarmsView, "alarms"),
     re_path(r"", NothingHere.as_view()),
 ]

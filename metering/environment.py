@@ -238,7 +238,20 @@ def _serving(read: Reader) -> ServingSettings:
         threads=read.number("METERING_API_THREADS", 4, 1, 256),
         limit=read.number("METERING_API_LIMIT", 100, 1, 10_000),
         timeout=read.number("METERING_API_TIMEOUT", 30, 1, 3_600),
+        alarming_url=read.url("METERING_ALARMING_URL", WEB),
+        cors_origins=_origins(read),
     )
+
+
+def _origins(read: Reader) -> tuple[str, ...]:
+    """As browsers write them: a scheme, a host and perhaps a port, nothing behind."""
+    origins = read.names("METERING_CORS_ORIGINS")
+    for origin in origins:
+        if origin != "*" and not re.fullmatch(r"https?://[^/?#\s]+", origin):
+            raise BadSetting(
+                f"METERING_CORS_ORIGINS must be a list of origins such as https://host:port, not {origin!r}"
+            )
+    return origins
 
 
 def _events(read: Reader) -> EventSettings:

@@ -13,3 +13,5 @@ class ServingSettings:
     threads: int  # of each of them
     limit: int  # rows of a listing in JSON that asks for no number
     timeout: int  # seconds for which the database may work on one request
+    alarming_url: str | None  # of the service that has the alarms
+    cors_origins: tuple[str, ...]  # whose pages may read the API; * is everybody's

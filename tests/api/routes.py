@@ -73,6 +73,8 @@ TABLE = (
     Route("resources", "/v2/resources", Sees.ROWS, takes_project=True),
     Route("resource", "/v2/resources/web-1", Sees.ROW),
     Route("query_samples", "/v2/query/samples", Sees.ROWS, "POST", {"limit": 5}),
+    Route("capabilities", "/v2/capabilities", Sees.HOLDERS),
+    *(Route("alarms", "/v2/alarms/x", Sees.HOLDERS, method, status=410) for method in map(str.upper, METHODS)),
     Route("events", "/v2/events", Sees.ROWS),
     Route("event", "/v2/events/{event}", Sees.ROW),
     Route("event_types", "/v2/event_types", Sees.ADMINS),

@@ -155,7 +155,7 @@ def test_a_browser_that_is_logged_in_gets_a_page() -> None:
         if route.method == "GET" and route.sees is not Sees.EVERYBODY:
             path = route.address(names)
             page = browser.get(path, headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
-            assert page.status_code == 200, route.name
+            assert page.status_code == route.status, route.name
             assert page["Content-Type"] == "text/html; charset=utf-8"
             text = page.content.decode()
             assert ">alice</a>" in text
