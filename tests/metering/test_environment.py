@@ -98,8 +98,6 @@ def test_a_role_that_lacks_a_setting_names_it(role: str, name: str, blank: str |
         ("METERING_POLL_INTERVAL", "１０"),
         ("METERING_CENTRAL_SHARDS", "none"),
         ("METERING_API_PORT", "65536"),
-        ("METERING_ALARMING_URL", "alarming.example"),
-        ("METERING_CORS_ORIGINS", "https://a.example,b.example"),
         ("METERING_CORS_ORIGINS", "https://a.example/"),
         ("METERING_RETENTION_DAYS", "9" * 13),
         ("METERING_ROLLUP_RETENTION_DAYS", "two years"),
