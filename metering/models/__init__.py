@@ -13,6 +13,7 @@ from metering.models.ledger import (
     SampleOriginal,
     Series,
     Signer,
+    ToldMetadata,
 )
 from metering.models.nodes import Node, PollSlot
 from metering.models.posts import PostKey
@@ -46,4 +47,5 @@ __all__ = [
     "Series",
     "Signer",
     "Token",
+    "ToldMetadata",
 ]

@@ -5,7 +5,13 @@ from __future__ import annotations
 from django.contrib.postgres.indexes import BrinIndex, GinIndex
 from django.db import models
 
-from metering.models.queries import ResourceMetadataQuerySet, ResourceQuerySet, SampleQuerySet, SeriesQuerySet
+from metering.models.queries import (
+    ResourceMetadataQuerySet,
+    ResourceQuerySet,
+    SampleQuerySet,
+    SeriesQuerySet,
+    ToldMetadataQuerySet,
+)
 
 
 class Series(models.Model):
@@ -62,6 +68,24 @@ class ResourceMetadata(models.Model):
 
     def __str__(self) -> str:
         return self.body[:80]
+
+
+class ToldMetadata(models.Model):
+    """That a resource has had this metadata: so the samples with it are found without reading everybody's."""
+
+    pk = models.CompositePrimaryKey("metadata_id", "resource_id")
+    metadata = models.ForeignKey(
+        ResourceMetadata, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+    )
+    resource_id = models.TextField()
+
+    objects = ToldMetadataQuerySet.as_manager()
+
+    class Meta:
+        db_table = "told_metadata"
+
+    def __str__(self) -> str:
+        return f"{self.metadata_id} of {self.resource_id}"
 
 
 class Resource(models.Model):

@@ -19,7 +19,13 @@ from metering.models.questions import Question, Scalar, Window, metadata_conditi
 from metering.models.statistics import Statistics, add_up
 
 if TYPE_CHECKING:
-    from metering.models.ledger import Resource, ResourceMetadata, Sample, Series  # noqa: F401  # names in annotations
+    from metering.models.ledger import (  # noqa: F401  # names in annotations
+        Resource,
+        ResourceMetadata,
+        Sample,
+        Series,
+        ToldMetadata,
+    )
 
 Row = TypeVar("Row", bound=models.Model)
 
@@ -108,6 +114,16 @@ class ResourceMetadataQuerySet(models.QuerySet["ResourceMetadata"]):
         return self.filter(metadata_condition(wanted, "document")).values("id")
 
 
+class ToldMetadataQuerySet(models.QuerySet["ToldMetadata"]):
+    """Which resources have had which metadata."""
+
+    def resources_saying(self, wanted: Mapping[str, Scalar]) -> models.QuerySet[ToldMetadata, Any]:
+        """The ids of the resources that have once said all of this."""
+        from metering.models.ledger import ResourceMetadata  # noqa: PLC0415  # it imports this module
+
+        return self.filter(metadata_id__in=ResourceMetadata.objects.saying(wanted)).values("resource_id")
+
+
 class ResourceQuerySet(VisibleQuerySet["Resource"]):
     """Resources, by their present owner."""
 
@@ -136,11 +152,14 @@ class SampleQuerySet(VisibleQuerySet["Sample"]):
 
     def matching(self, question: Question) -> Self:
         """Those asked for."""
-        from metering.models.ledger import ResourceMetadata  # noqa: PLC0415  # it imports this module
+        from metering.models.ledger import ResourceMetadata, ToldMetadata  # noqa: PLC0415  # it imports this module
 
         found = self.of(question.equal).within(question.window)
         if question.metadata:
-            found = found.filter(metadata_id__in=ResourceMetadata.objects.saying(question.metadata))
+            told = ToldMetadata.objects.resources_saying(question.metadata)
+            found = found.filter(
+                metadata_id__in=ResourceMetadata.objects.saying(question.metadata), series__resource_id__in=told
+            )
         if question.message_id is not None:
             found = found.with_message_id(question.message_id)
         return found

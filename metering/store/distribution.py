@@ -9,7 +9,7 @@ KEY = "series_id"  # every unique key of the large tables has it
 # Together: a join of two of them by series stays on one server.
 DISTRIBUTED = ("sample", "sample_original", "sample_hour", "sample_day", "late", "foreign_id")
 # On every server, because samples are joined with them, and each is written once.
-REFERENCES = ("series", "resource_metadata", "signer")
+REFERENCES = ("series", "resource_metadata", "told_metadata", "signer")
 
 
 def statements(shards: int) -> list[str]:

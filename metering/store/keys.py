@@ -15,6 +15,7 @@ from metering.memory import Memory
 from metering.sifting import LONGEST_REMEMBERED, Genuine, Series, SignerKey
 from metering.store.printable import printable
 
+Told = tuple[int, str]  # the id of a metadata, and of a resource that had it
 EventTraitKey = tuple[int, str, str]  # event type, name, type
 
 Key = TypeVar("Key", bound=Hashable)
@@ -79,13 +80,17 @@ def resolve(genuine: Sequence[Genuine]) -> Ids:
     """Ids for all that these messages refer to, made where they are new.
 
     In statements of their own, before the writer's transaction: an id must not be remembered that a
-    rollback takes away, and rows made in key order cannot deadlock two workers.
+    rollback takes away, and rows made in key order cannot deadlock two workers. Which resource has told which
+    metadata is noted on the way, so it is there before the first sample that says so.
     """
-    return Ids(
+    ids = Ids(
         series=_series.ids({item.series.digest: item.series for item in genuine}),
         metadata=_metadata.ids({item.metadata: item.metadata for item in genuine}),
         signers=_signers.ids({item.signer: item.signer for item in genuine}),
     )
+    told = {(item.metadata, item.series.resource[0]) for item in genuine}
+    _note_told({(ids.metadata[text], resource_id) for text, resource_id in told})
+    return ids
 
 
 def resolve_events(genuine: Sequence[GenuineEvent]) -> EventIds:
@@ -103,6 +108,20 @@ def forget() -> None:
     _signers.forget()
     _event_types.forget()
     _event_traits.forget()
+    _told.clear()
+
+
+def _note_told(told: set[Told]) -> None:
+    new = sorted(pair for pair in told if _told.get(pair) is None)
+    if new:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO told_metadata (metadata_id, resource_id) SELECT * FROM unnest(%s::int[], %s::text[]) "
+                "ON CONFLICT DO NOTHING",
+                [list(column) for column in zip(*new, strict=True)],
+            )
+        for pair in new:
+            _told.put(pair, pair)
 
 
 def _find_series(series: Sequence[Series]) -> list[int]:
@@ -196,3 +215,4 @@ _metadata: _Known[str, str] = _Known(Memory(METADATA_REMEMBERED, len), _find_met
 _signers: _Known[SignerKey, SignerKey] = _Known(Memory(20_000), _find_signers)
 _event_types: _Known[str, str] = _Known(Memory(20_000), _find_event_types)
 _event_traits: _Known[EventTraitKey, EventTraitKey] = _Known(Memory(200_000), _find_event_traits)
+_told: Memory[Told, Told] = Memory(200_000)

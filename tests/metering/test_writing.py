@@ -13,11 +13,22 @@ from django.db import connection
 from metering import messages
 from metering.counters import Kind
 from metering.messages import Poll
-from metering.models import ForeignId, Node, PollSlot, Quarantine, Resource, Sample, SampleOriginal, Series, Signer
+from metering.models import (
+    ForeignId,
+    Node,
+    PollSlot,
+    Quarantine,
+    Resource,
+    Sample,
+    SampleOriginal,
+    Series,
+    Signer,
+    ToldMetadata,
+)
 from metering.sifting import Sifter
 from metering.signing import Keyring
+from metering.store import keys, writing
 from metering.store import reading as stored_reading
-from metering.store import writing
 from tests.factories import NOON, at, reading
 from tests.metering.storing import RULES, batch, faults, foreign, quarantined, record, samples, stored, volumes, whole
 
@@ -212,6 +223,20 @@ def test_null_and_empty_owners_are_two_series() -> None:
 
     assert Series.objects.count() == 3
     assert faults() == []
+
+
+def test_which_resource_has_told_which_metadata_is_noted_once() -> None:
+    told = [
+        reading(number, number, origin=f"o{number}", resource=resource, metadata={"host": host})
+        for number, (resource, host) in enumerate([("web", "a"), ("db", "a"), ("web", "b"), ("web", "a")])
+    ]
+    record(batch(*told[:2]))
+    record(batch(*told))
+    keys.forget()  # as another process, which knows of nothing
+    record(batch(*told))
+
+    noted = ToldMetadata.objects.values_list("metadata__body", "resource_id")
+    assert sorted(noted) == [('{"host":"a"}', "db"), ('{"host":"a"}', "web"), ('{"host":"b"}', "web")]
 
 
 def test_each_publisher_is_stored_once() -> None:
