@@ -14,6 +14,16 @@ from api.views.resources import ResourcesView, ResourceView
 from api.views.root import NothingHere, VersionsView
 from api.views.samples import SamplesView, SampleView, VerificationView
 from api.views.statistics import StatisticsView
+from api.views.v1 import (
+    V1DurationView,
+    V1MetersView,
+    V1OwnersView,
+    V1ResourcesView,
+    V1SamplesView,
+    V1SourceView,
+    V1UsersView,
+    V1VolumeView,
+)
 
 METER = r"(?P<name>[^/]+)"  # any character but a slash
 
@@ -22,6 +32,26 @@ def _v2(address: str, view: type[APIView], name: str) -> URLPattern:
     return re_path(rf"^v2/{address}/?\Z", view.as_view(), name=name)
 
 
+def _v1(address: str, view: type[APIView], name: str) -> URLPattern:
+    return re_path(rf"^v1/{address}/?\Z", view.as_view(), name=f"v1_{name}")
+
+
+OF_ANY = r"(?P<kind>resources|projects|users|sources)/(?P<of>[^/]+)"
+V1_METER = r"meters/(?P<meter>[^/]+)"
+V1 = [
+    _v1("resources", V1ResourcesView, "resources"),
+    _v1("(?P<kind>projects|users|sources)/(?P<of>[^/]+)/resources", V1ResourcesView, "resources_of"),
+    _v1("meters", V1MetersView, "meters"),
+    _v1(f"{OF_ANY}/meters", V1MetersView, "meters_of"),
+    _v1(f"{OF_ANY}/{V1_METER}", V1SamplesView, "samples"),
+    _v1(f"(?P<kind>resources)/(?P<of>[^/]+)/{V1_METER}/duration", V1DurationView, "duration"),
+    _v1(f"(?P<kind>resources|projects)/(?P<of>[^/]+)/{V1_METER}/volume/(?P<function>max|sum)", V1VolumeView, "volume"),
+    _v1("users", V1UsersView, "users"),
+    _v1("(?P<kind>sources)/(?P<of>[^/]+)/users", V1UsersView, "users_of"),
+    _v1("projects", V1OwnersView, "projects"),
+    _v1("(?P<kind>sources)/(?P<of>[^/]+)/projects", V1OwnersView, "projects_of"),
+    _v1("sources/(?P<of>[^/]+)", V1SourceView, "source"),
+]
 urlpatterns = [
     re_path(r"^\Z", VersionsView.as_view(), name="versions"),
     _v2("meters", MetersView, "meters"),
@@ -40,5 +70,6 @@ urlpatterns = [
     _v2("event_types/(?P<event_type>[^/]+)/traits/(?P<trait>[^/]+)", EventTypeTraitView, "event_trait"),
     _v2("capabilities", CapabilitiesView, "capabilities"),
     _v2(r"(?:query/)?alarms(?:/[\s\S]*)?", AlarmsView, "alarms"),
+    *V1,
     re_path(r"", NothingHere.as_view()),
 ]

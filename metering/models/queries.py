@@ -83,6 +83,10 @@ class SeriesQuerySet(VisibleQuerySet["Series"]):
         latest = latest_of_series("metadata_id", window)
         return self.alias(latest_metadata=latest).filter(latest_metadata__in=ResourceMetadata.objects.saying(wanted))
 
+    def values_in(self, column: str) -> models.QuerySet[Series, Any]:
+        """Each value of a column once, in their order; no null."""
+        return self.exclude(**{column: None}).order_by(column).values_list(column, flat=True).distinct()
+
     def distinct_meters(self) -> models.QuerySet[Series, Any]:
         """Each (meter, type, unit) once, whatever the resource; the first known first."""
         return self.values("meter", "type", "unit").annotate(first=Min("id")).order_by("first")

@@ -27,6 +27,8 @@ class Sees(Enum):
     ROW = "one thing: another project gets a 404"
     TAKEN = "something given of its project: taken from it and from admins, another project gets a 400"
     ADMINS = "admins get it, any other token a 401"
+    FIGURE = "a figure: its project and admins get it, another project null"
+    OWN = "a list: admins get the rows, anybody else only what is himself, which is not there"
     HOLDERS = "every token gets the same"
     EVERYBODY = "also without a token"
 
@@ -81,6 +83,21 @@ TABLE = (
     Route("event_traits", "/v2/event_types/volume.create.end/traits", Sees.ADMINS),
     Route("event_trait", "/v2/event_types/volume.create.end/traits/resource_id", Sees.ADMINS),
 )
+_V1 = (
+    Route("v1_resources", "/v1/resources", Sees.ROWS, within="resources"),
+    Route("v1_resources_of", "/v1/users/ruth/resources", Sees.ROWS, within="resources"),
+    Route("v1_meters", "/v1/meters", Sees.ROWS, within="meters"),
+    Route("v1_meters_of", "/v1/sources/openstack/meters", Sees.ROWS, within="meters"),
+    Route("v1_samples", "/v1/resources/web-1/meters/cpu", Sees.ROWS, within="events"),
+    Route("v1_duration", "/v1/resources/web-1/meters/cpu/duration", Sees.FIGURE, within="duration"),
+    Route("v1_volume", "/v1/resources/web-1/meters/cpu/volume/max", Sees.FIGURE, within="volume"),
+    Route("v1_users", "/v1/users", Sees.OWN, within="users"),
+    Route("v1_users_of", "/v1/sources/openstack/users", Sees.OWN, within="users"),
+    Route("v1_projects", "/v1/projects", Sees.ROWS, within="projects"),
+    Route("v1_projects_of", "/v1/sources/openstack/projects", Sees.ROWS, within="projects"),
+    Route("v1_source", "/v1/sources/openstack", Sees.HOLDERS),
+)
+TABLE += _V1
 NOWHERE = None  # the name of the answer to any other address
 
 

@@ -59,8 +59,14 @@ def test_each_route_shows_a_row_to_its_project_and_to_admins_and_to_nobody_else(
             assert len(rows(send(own, route, path), route)) == len(shown), route.name
             assert asking.refusal(send(other, route, path))[0] == 400, route.name
             continue
+        if route.sees is Sees.OWN:
+            assert (len(shown), rows(send(own, route, path), route)) == (1, []), route.name
+            assert rows(send(other, route, path), route) == [], route.name
+            continue
         assert rows(send(own, route, path), route) == shown, route.name
-        if route.sees is Sees.ROW:
+        if route.sees is Sees.FIGURE:
+            assert (shown is None, rows(send(other, route, path), route)) == (False, None), route.name
+        elif route.sees is Sees.ROW:
             assert asking.refusal(send(other, route, path))[0] == 404, route.name
         elif route.sees is Sees.ROWS:
             assert len(shown) == 1, route.name
