@@ -7,21 +7,27 @@ from rest_framework.authentication import BaseAuthentication, SessionAuthenticat
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
+from api import keystone
 from metering.models import Caller, Token
 from metering.models.access import OF_ADMINS
 
 
 class TokenAuthentication(BaseAuthentication):
-    """A token of our own, in ``X-Auth-Token`` as OpenStack's clients send it, or ``Authorization: Bearer``."""
+    """A token of our own, or of Keystone's where there is one to ask.
 
-    def authenticate(self, request: Request) -> tuple[Caller, Token] | None:
+    It comes in ``X-Auth-Token``, as OpenStack's clients send it, or as ``Authorization: Bearer``. A service's token
+    beside it (``X-Service-Token``) changes nothing.
+    """
+
+    def authenticate(self, request: Request) -> tuple[Caller, Token | None] | None:
         text = _token_text(request)
         if not text:
             return None
         token = Token.objects.valid(text)
-        if token is None:
+        caller = keystone.caller_of(text) if token is None else token.caller
+        if caller is None:
             raise AuthenticationFailed("The token is unknown, expired or revoked")
-        return token.caller, token
+        return caller, token
 
     def authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="nephometer"'  # without it a missing token would be a 403

@@ -11,7 +11,6 @@ from django.http import Http404, HttpRequest, JsonResponse
 from rest_framework import status
 from rest_framework.exceptions import APIException, NotFound
 from rest_framework.response import Response
-from rest_framework.views import exception_handler
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +63,8 @@ def body(faultstring: str, status_code: int) -> dict[str, Any]:
 
 def answer(exc: Exception, context: dict[str, Any]) -> Response | None:
     """The response to any exception of a view; None leaves a fault of ours to `server_error`."""
+    from rest_framework.views import exception_handler  # noqa: PLC0415 # it loads authenticators, which raise these
+
     if isinstance(exc, OperationalError | InterfaceError):
         log.error("the database does not answer: %s", exc)
         exc = Fault("The database does not answer", status.HTTP_503_SERVICE_UNAVAILABLE)

@@ -56,6 +56,7 @@ _ONLY_FOR: Mapping[str, tuple[str, ...]] = {
     "METERING_CEILOMETER_URL": ("samples",),
     "METERING_CACHE_URL": ("api",),
     "DJANGO_SECRET_KEY": ("api",),
+    "METERING_KEYSTONE_PASSWORD": ("api",),
     "METERING_NOTIFICATION_URLS": ("consumer",),
     "METERING_ADMIN_PASSWORD": (),
     "METERING_TOKEN": (),

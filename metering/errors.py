@@ -47,6 +47,10 @@ class StoreAway(MeteringError):
     """The database cannot be reached now; the same work may succeed later."""
 
 
+class KeystoneAway(MeteringError):
+    """Keystone cannot say now whose a token is: it does not answer, or refuses us."""
+
+
 class LeaseLost(MeteringError):
     """Work that one process at a time does took longer than it said, and another process does it now."""
 

@@ -92,8 +92,16 @@ if METERING.role == "api" and METERING.replica_urls:
     DATABASE_ROUTERS = ["metering.replicas.ReplicaRouter"]
     for number, url in enumerate(METERING.replica_urls, 1):
         DATABASES[f"replica{number}"] = _database(url, connect_timeout=2)
-CACHES = {
-    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": METERING.cache_url}
+CACHES: dict[str, dict[str, Any]] = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": METERING.cache_url,
+        "OPTIONS": {  # a request waits so many seconds for it, and nothing in it can run here
+            "serializer": "metering.cache.PlainSerializer",
+            "socket_connect_timeout": 0.5,
+            "socket_timeout": 0.5,
+        },
+    }
     if METERING.cache_url
     else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
 }

@@ -10,6 +10,7 @@ from django.db import connection, connections
 
 from embedded.services import Postgres, Redis
 from tests.libvirt_lab import LibvirtLab
+from tests.live_api import LiveApi, live_api
 from tests.openstack.lab import CloudLab
 from tests.services import RabbitMQ
 from tests.stage import Stage
@@ -87,3 +88,15 @@ def cloud_lab(stage: Stage) -> CloudLab:
     stage.cloud_lab.services.reset()
     stage.cloud_lab.write_clouds(lab={})
     return stage.cloud_lab
+
+
+@pytest.fixture(scope="session")
+def keystone_api(tmp_path_factory: pytest.TempPathFactory, django_db_setup: None, stage: Stage) -> Iterator[LiveApi]:
+    """The API as a process that asks the lab's Keystone, whose catalogue has it under `metering`.
+
+    The lab's users are admin, and ruth and bert, members of the projects red and blue (`CloudLab.token`).
+    """
+    stage.cloud_lab.wait_ready()
+    with live_api(tmp_path_factory.mktemp("keystone-api"), stage, **stage.cloud_lab.for_the_api) as api:
+        stage.cloud_lab.register("metering", api.url)
+        yield api

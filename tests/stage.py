@@ -114,7 +114,7 @@ STAGE = pytest.StashKey[Stage]()
 _SLOW = {
     "rabbitmq": {"rabbitmq", "rabbitmq_url", "amqp_url", "broker_url"},
     "libvirt_lab": {"libvirt_lab"},
-    "cloud_lab": {"cloud_lab"},
+    "cloud_lab": {"cloud_lab", "keystone_api"},
 }
 _LABS = ("cloud_lab", "libvirt_lab")
 

@@ -14,6 +14,9 @@ OF_MEMBERS = ("member", "reader")  # roles of whom we let in ourselves, as Keyst
 OF_ADMINS = ("admin", *OF_MEMBERS)
 
 
+_LENGTH = 43  # characters of a token's text; no token of Keystone's is as short
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """Who asks for data. An admin sees every project; anybody else sees ``project_id`` only."""
@@ -42,7 +45,9 @@ class TokenQuerySet(models.QuerySet["Token"]):
     """Tokens."""
 
     def valid(self, text: str) -> Token | None:
-        """The unexpired token that was given out as this text."""
+        """The unexpired token that was given out as this text. Asks nothing for a text that cannot be one."""
+        if len(text) != _LENGTH:
+            return None
         unexpired = Q(expires=None) | Q(expires__gt=timezone.now())
         return self.filter(unexpired, digest=Token.digest_of(text)).first()
 

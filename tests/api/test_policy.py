@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from django.conf import settings
 from django.test import override_settings
@@ -88,6 +89,7 @@ _RULES = st.recursive(
 _OSLO = oslo.Enforcer(cfg.ConfigOpts(), use_conf=False)
 
 
+@hypothesis.settings(deadline=None, max_examples=60)
 @given(_RULES)
 def test_a_rule_means_what_it_means_to_openstack(rule: str) -> None:
     _OSLO.set_rules(oslo.Rules.load(json.dumps({"asked": rule})), overwrite=True)

@@ -306,3 +306,40 @@ def test_what_is_kept_of_events_is_told() -> None:
         drop_unmatched=True,
         store_raw=("info", "error"),
     )
+
+
+KEYSTONE = {
+    "METERING_KEYSTONE_URLS": "https://one:5000/v3, https://two:5000",
+    "METERING_KEYSTONE_USER": "nephometer",
+    "METERING_KEYSTONE_PASSWORD": "s3cret-of-the-user",
+}
+
+
+def test_keystone_is_asked_where_and_as_whom_it_is_told_and_otherwise_not_at_all() -> None:
+    assert environment.load(WHOLE).access.keystone is None
+    told = {**KEYSTONE, "METERING_KEYSTONE_CACHE_SECONDS": "0", "METERING_KEYSTONE_INSECURE": "1"}
+    keystone = environment.load({**WHOLE, **told}).access.keystone
+
+    assert keystone is not None
+    assert keystone.urls == ("https://one:5000/v3", "https://two:5000")
+    assert (keystone.user, keystone.password, keystone.project) == ("nephometer", "s3cret-of-the-user", "service")
+    assert (keystone.timeout, keystone.cache_seconds, keystone.insecure, keystone.ca_file) == (5, 0, True, None)
+    assert "s3cret" not in repr(keystone)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("METERING_KEYSTONE_URLS", "keystone:5000", "METERING_KEYSTONE_URLS must be a URL that starts with http"),
+        ("METERING_KEYSTONE_URLS", "https://one,ftp://s3cret@two", "not 'ftp'"),
+        ("METERING_KEYSTONE_USER", "", "METERING_KEYSTONE_USER is not set"),
+        ("METERING_KEYSTONE_PASSWORD", "", "METERING_KEYSTONE_PASSWORD is not set"),
+        ("METERING_KEYSTONE_TIMEOUT", "0", "METERING_KEYSTONE_TIMEOUT must be a whole number from 1 to 60"),
+        ("METERING_KEYSTONE_CACHE_SECONDS", "-1", "METERING_KEYSTONE_CACHE_SECONDS must be a whole number"),
+    ],
+)
+def test_what_is_wrong_with_keystone_s_settings_stops_the_api(name: str, value: str, said: str) -> None:
+    text = refusal(**{**KEYSTONE, name: value}, METERING_ROLE="api")
+
+    assert said in text
+    assert "s3cret" not in text

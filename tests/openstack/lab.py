@@ -30,6 +30,12 @@ ADDRESSES = {  # service type -> where it is below the stand-ins' URL, and in wh
     "alarming": ("/aodh", ("north",)),
 }
 
+USERS = {  # beside admin: name -> project and role there
+    "ruth": ("red", "member"),
+    "bert": ("blue", "member"),
+    "nephometer": ("admin", "service"),  # who may ask whose a token is
+}
+
 
 @dataclass
 class CloudLab:
@@ -109,13 +115,38 @@ class CloudLab:
             self.call("PUT", f"{images}/{image}/file", data=data, headers=headers)
         return image
 
+    def token(self, user: str, project: str | None = None, *, scope: Any = None) -> str:
+        """A new token of this user, for this project or scope."""
+        password = {"user": {"name": user, "domain": {"id": "default"}, "password": PASSWORD}}
+        if project is not None:
+            scope = {"project": {"name": project, "domain": {"id": "default"}}}
+        asked = {"auth": {"identity": {"methods": ["password"], "password": password}, "scope": scope or "unscoped"}}
+        answer = requests.post(f"{self.auth_url}/auth/tokens", json=asked, timeout=60)
+        assert answer.status_code == 201, answer.text
+        return answer.headers["X-Subject-Token"]
+
+    @property
+    def for_the_api(self) -> dict[str, str]:
+        """What the API is told of this Keystone."""
+        return {
+            "METERING_KEYSTONE_URLS": self.auth_url,
+            "METERING_KEYSTONE_USER": "nephometer",
+            "METERING_KEYSTONE_PASSWORD": PASSWORD,
+            "METERING_KEYSTONE_PROJECT": USERS["nephometer"][0],
+        }
+
+    def revoke(self, token: str) -> None:
+        self.call("DELETE", f"{self.auth_url}/auth/tokens", headers={"X-Subject-Token": token})
+
+    def register(self, kind: str, url: str) -> None:
+        """Put a service of this type into the catalogue, in its first region."""
+        service = self.call("POST", f"{self.auth_url}/services", {"service": {"type": kind, "name": kind}}).json()
+        endpoint = {"service_id": service["service"]["id"], "interface": "public", "url": url, "region_id": "north"}
+        self.call("POST", f"{self.auth_url}/endpoints", {"endpoint": endpoint})
+
     @cached_property
     def _token(self) -> str:
-        password = {"user": {"name": "admin", "domain": {"id": "default"}, "password": PASSWORD}}
-        scope = {"project": {"name": "admin", "domain": {"id": "default"}}}
-        asked = {"auth": {"identity": {"methods": ["password"], "password": password}, "scope": scope}}
-        answer = requests.post(f"{self.auth_url}/auth/tokens", json=asked, timeout=60)
-        return answer.headers["X-Subject-Token"]
+        return self.token("admin", "admin")
 
     def _furnish(self) -> None:
         """The catalogue, and some projects."""
@@ -131,6 +162,18 @@ class CloudLab:
                 self.call("POST", f"{self.auth_url}/endpoints", {"endpoint": {**endpoint, "region_id": region}})
         for name in ("red", "blue"):
             self.call("POST", f"{self.auth_url}/projects", {"project": {"name": name}})
+        for user, (project, role) in USERS.items():
+            self._give(role, self._make_user(user), project)
+
+    def _make_user(self, name: str) -> str:
+        user = {"name": name, "domain_id": "default", "password": PASSWORD}
+        made: str = self.call("POST", f"{self.auth_url}/users", {"user": user}).json()["user"]["id"]
+        return made
+
+    def _give(self, role: str, user_id: str, project: str) -> None:
+        [found] = self.call("GET", f"{self.auth_url}/roles", params={"name": role}).json()["roles"]
+        place = f"{self.auth_url}/projects/{self.projects[project]}"
+        self.call("PUT", f"{place}/users/{user_id}/roles/{found['id']}")
 
     def _daemon(self, name: str, module: str, port: int, *more: str) -> Daemon:
         folder = self.folder / module

@@ -64,6 +64,7 @@ ANSWERS: Mapping[str, Answer] = {
     "/octavia/v2.0/lbaas/loadbalancers": of("loadbalancers"),
     "/dns/v2/zones": of("zones"),
     "/dns/v2/zones/*/recordsets": of("recordsets"),
+    "/aodh/": Answer({"versions": {"values": []}}),
     "/aodh/v2/metrics": of("metrics"),
     "/dns-south/v2/zones": Answer({"zones": []}),
     "/admin/bucket": of("buckets"),

@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from collector import nova_listening
 from metering import environment, plugins, sources
-from metering.doctor import broker, host, meters
+from metering.doctor import broker, host, keystone, meters
 from metering.doctor.finding import Finding, Verdict, one_line, wrong
 from metering.environment import CENTRAL, Environment
 from metering.plugins import Plugin
@@ -79,6 +79,7 @@ def _of_this_host(
     yield from host.name_and_key(settings)
     yield from broker.examine(settings)
     yield from broker.examine_services(settings)
+    yield from keystone.examine(settings.access.keystone)
     yield from host.spool(settings)
     yield from nova_listening.examine(settings.notification_urls, settings.nova_notifications)
     yield from meters.of_plugins(found, namespace)
