@@ -40,6 +40,7 @@ class Choice:
     window: Window = field(default_factory=Window)
     meter: str | None = None
     resource_id: str | None = None
+    recorded_before: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,9 @@ def _conditions(part: Part, choice: Choice) -> tuple[list[str], list[object]]:
         if value is not None:
             conditions.append(condition)
             values.append(value)
+    if choice.recorded_before is not None:
+        conditions.append("recorded_at < %s")
+        values.append(choice.recorded_before)
     of_series = {"meter": choice.meter, "resource_id": choice.resource_id}
     for column, wanted in of_series.items():
         if wanted is not None:

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 
 import orjson
-from django.db import connection
 
 from metering.errors import BadSignature
-from metering.models import Sample, SampleOriginal
+from metering.models import Sample
 from metering.signing import SCHEME, Keyring, Signer, metadata_digest, signed_head, signed_text
 from metering.store import reading
-from metering.store.raw_rows import Choice, Key, Part, Row, key_of, moment, pages
+from metering.store.raw_rows import Choice, Key, Part, Row, key_of, pages
+from metering.store.referred import bodies, originals_of, referred, remember, told_times
 
 MOST_NAMED = 1_000  # faults of which more is kept than their number; for each part
 ORPHAN = "the series, the metadata or the signer that it refers to is gone"
 
-_MOST_REMEMBERED = 200_000  # rows of each kind that samples refer to
 _MOST_ASKED = 1_000  # keys in one query
-
-Known = TypeVar("Known")
 
 
 class Fault(NamedTuple):
@@ -77,7 +74,7 @@ class Verifier:
         result = Result()
         for rows in pages(part, choice):
             self._load(rows)
-            originals = _originals(rows)
+            originals = originals_of(rows)
             doubtful = {key_of(row) for row in self._doubtful(rows)} | originals.keys()
             for fault in self._singly(sorted(doubtful), originals):
                 result.add(fault)
@@ -87,10 +84,10 @@ class Verifier:
     def _load(self, rows: Iterable[Row]) -> None:
         """What the page refers to, as texts."""
         series_ids, times, _, _, metadata_ids, signer_ids, _ = zip(*rows, strict=True)
-        _remember(self._series, set(series_ids), _find_series)
-        _remember(self._metadata, set(metadata_ids), _find_metadata)
-        _remember(self._signers, set(signer_ids), self._find_signers)
-        _remember(self._times, set(times), _write_times)
+        remember(self._series, set(series_ids), _find_series)
+        remember(self._metadata, set(metadata_ids), _find_metadata)
+        remember(self._signers, set(signer_ids), self._find_signers)
+        remember(self._times, set(times), told_times)
 
     def _doubtful(self, rows: Iterable[Row]) -> Iterator[Row]:
         """The rows whose signature is not what our own form makes of what is stored."""
@@ -126,7 +123,7 @@ class Verifier:
                         yield Fault(key[2], "", ORPHAN)
 
     def _find_signers(self, ids: list[int]) -> Iterator[tuple[int, Signer]]:
-        for id_, scheme, publisher, kid in _select("id, scheme, publisher, kid FROM signer", ids):
+        for id_, scheme, publisher, kid in referred("id, scheme, publisher, kid FROM signer", ids):
             if scheme == SCHEME:
                 try:
                     yield id_, self._keyring.signer(publisher, kid)
@@ -134,44 +131,12 @@ class Verifier:
                     continue  # its secret is gone, and each of its samples will say so
 
 
-def _remember(
-    known: dict[int, Known], wanted: set[int], find: Callable[[list[int]], Iterable[tuple[int, Known]]]
-) -> None:
-    """Find what is not known yet; bounded, and simply begun anew when full."""
-    missing = wanted - known.keys()
-    if len(known) + len(missing) > _MOST_REMEMBERED:
-        known.clear()
-        missing = wanted
-    if missing:
-        known.update(find(sorted(missing)))
-
-
 def _find_series(ids: list[int]) -> Iterator[tuple[int, _Series]]:
     columns = "id, source, meter, type, unit, user_id, project_id, resource_id"
-    for id_, source, *rest in _select(f"{columns} FROM series", ids):
+    for id_, source, *rest in referred(f"{columns} FROM series", ids):
         meter, owner = (orjson.dumps(texts).decode()[1:-1] for texts in (rest[:3], rest[3:]))
         yield id_, _Series(source, meter, owner)
 
 
 def _find_metadata(ids: list[int]) -> Iterator[tuple[int, str]]:
-    for place in range(0, len(ids), _MOST_ASKED):
-        for id_, body in _select("id, body FROM resource_metadata", ids[place : place + _MOST_ASKED]):
-            yield id_, metadata_digest(body)
-
-
-def _write_times(times: list[int]) -> Iterator[tuple[int, str]]:
-    return ((time, moment(time).isoformat(timespec="microseconds")) for time in times)
-
-
-def _select(what: str, ids: list[int]) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {what} WHERE id = ANY(%s)", [ids])
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-        return rows
-
-
-def _originals(rows: Sequence[Row]) -> dict[Key, str]:
-    """The texts kept beside the samples of a page."""
-    times = [row[1] for row in rows]
-    kept = SampleOriginal.objects.filter(ts__gte=moment(min(times)), ts__lte=moment(max(times)))
-    return dict(kept.filter(pk__gte=key_of(rows[0]), pk__lte=key_of(rows[-1])).values_list("pk", "body"))
+    return ((id_, metadata_digest(body)) for id_, body in bodies(ids))

@@ -18,6 +18,7 @@ from metering import messages
 from metering.errors import ArchiveFailed
 from metering.models import LedgerDay, Sample, SampleOriginal
 from metering.store import archive, closing, keys, partitions
+from metering.store import reading as stored_reading
 from tests.factories import KEYS, NOON, reading
 from tests.metering.storing import batch, foreign, record, whole
 
@@ -93,6 +94,16 @@ def test_an_archive_holds_every_message_as_it_was_signed(tmp_path: Path) -> None
     assert list(archive.faults(kept.path, KEYS, ("s3cret",))) == [None] * 13
 
 
+def test_its_messages_are_those_that_the_rows_give_singly_byte_for_byte(tmp_path: Path) -> None:
+    store_some()
+    texts = list(archive.texts(archive.write(DAY, tmp_path).path))
+
+    [page] = stored_reading.pages(Sample.objects.all())
+    originals = stored_reading.originals(page)
+    assert texts == [archive.text_of(sample, originals.get(sample.pk)) for sample in page]
+    assert len(texts) == 13
+
+
 def test_the_same_samples_give_the_same_file_closed_or_open_and_its_checksum_lies_beside_it(tmp_path: Path) -> None:
     store_some()
     first = archive.write(DAY, tmp_path / "a")
@@ -129,7 +140,8 @@ def test_a_day_of_which_a_series_is_gone_is_not_archived_and_the_file_of_before_
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM series WHERE resource_id = 'web-1'")
 
-    with pytest.raises(ArchiveFailed, match=r"10 samples of 2026-11-23 refer to a series, metadata or signer"):
+    # Of ten samples of it, one was kept as the text that it came as, which needs no series.
+    with pytest.raises(ArchiveFailed, match=r"9 samples of 2026-11-23 refer to a series, metadata or signer"):
         archive.write(DAY, tmp_path)
 
     assert (tmp_path / NAME).read_bytes() == before
