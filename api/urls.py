@@ -7,6 +7,7 @@ from rest_framework.views import APIView
 
 from api.views.alarms import AlarmsView
 from api.views.capabilities import CapabilitiesView
+from api.views.description import DocsView, OpenAPIView
 from api.views.events import EventsView, EventTypesView, EventTypeTraitsView, EventTypeTraitView, EventView
 from api.views.meters import MetersView, MeterView
 from api.views.query import QuerySamplesView
@@ -71,5 +72,7 @@ urlpatterns = [
     _v2("capabilities", CapabilitiesView, "capabilities"),
     _v2(r"(?:query/)?alarms(?:/[\s\S]*)?", AlarmsView, "alarms"),
     *V1,
+    _v2(r"openapi\.json", OpenAPIView, "openapi"),
+    _v2("docs", DocsView, "docs"),
     re_path(r"", NothingHere.as_view()),
 ]

@@ -42,6 +42,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "rest_framework",
+    "drf_spectacular_sidecar",  # the files of the page that shows the API's description
     "metering",
     "api",
 ]
@@ -136,6 +137,17 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "api.errors.answer",
     "UNAUTHENTICATED_USER": None,
     "URL_FORMAT_OVERRIDE": None,
+    "DEFAULT_SCHEMA_CLASS": "api.schema.ViewSchema",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Nephometer",
+    "DESCRIPTION": "Metering of an OpenStack cloud: the Ceilometer v2 API, and what goes beyond it.",
+    "VERSION": "2",
+    "LICENSE": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+    "OAS_VERSION": "3.1.0",
+    "SERVE_URLCONF": "api.urls",
+    "PREPROCESSING_HOOKS": ["api.schema.plain_paths"],
+    "POSTPROCESSING_HOOKS": ["api.schema.with_components"],
 }
 
 UNFOLD = {

@@ -20,6 +20,7 @@ class AlarmsView(LedgerView):
     """Alarms, whatever the method: 307 to the same address of the alarming service, or 410."""
 
     rule = "telemetry:alarms"
+    schema = None  # the alarming service describes them
 
     def _elsewhere(self, request: Request, **_: Any) -> Response:
         url: str | None = settings.METERING.serving.alarming_url

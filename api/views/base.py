@@ -13,14 +13,23 @@ from rest_framework.views import APIView
 
 from api import policy_file
 from api.arguments import Arguments
+from api.described import Answer
 from api.errors import refused
+from api.filters import Fields
 from metering.models import Caller
 
 LIMIT = 100  # rows of a listing that asks for no number
 
 
 class ApiView(APIView):
-    """Any view of the API."""
+    """Any view of the API. ``answers`` says for each method what it answers with."""
+
+    answers: ClassVar[Mapping[str, Answer]] = {}
+
+    @classmethod
+    def parameters(cls, method: str) -> frozenset[str]:
+        """The names of what the URL may hold."""
+        return frozenset()
 
     @property
     def allowed_methods(self) -> list[str]:
@@ -29,12 +38,15 @@ class ApiView(APIView):
 
 
 class LedgerView(ApiView):
-    """A view on what is stored, for a caller who is known. ``known`` are the parameters it takes.
+    """A view on what is stored, for a caller who is known. ``known`` are the parameters it takes, ``knowns``
+    those of methods that take others, and ``fields`` what a query of them may be about.
 
     ``rule`` is the rule of the policy file that a caller must pass, ``rules`` those of methods that have another one.
     """
 
     known: ClassVar[frozenset[str]] = frozenset()
+    knowns: ClassVar[Mapping[str, frozenset[str]]] = {}
+    fields: ClassVar[Fields]
     rule: ClassVar[str] = ""
     rules: ClassVar[Mapping[str, str]] = {}
 
@@ -43,6 +55,10 @@ class LedgerView(ApiView):
         if not cls.rule:
             raise TypeError(f"{cls.__name__} names no rule of the policy (api/policy.yaml)")
         return super().as_view(**initkwargs)
+
+    @classmethod
+    def parameters(cls, method: str) -> frozenset[str]:
+        return cls.knowns.get(method, cls.known)
 
     @property
     def caller(self) -> Caller:
@@ -57,7 +73,7 @@ class LedgerView(ApiView):
 
     def arguments(self) -> Arguments:
         """The request's parameters. Raises a 400 for one that this view does not take."""
-        return Arguments.of(self.request, self.known)
+        return Arguments.of(self.request, self.parameters(self.request.method or ""))
 
 
 def listing(serializer: type[BaseSerializer[Any]], rows: Iterable[Any], **context: Any) -> Response:

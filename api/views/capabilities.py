@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from api.described import Answer
 from api.views.base import LedgerView
 from metering.models.figures import FUNCTIONS
 
@@ -18,6 +19,7 @@ class CapabilitiesView(LedgerView):
     """Flat names, as the original's clients read them; those that it never had stand among them."""
 
     rule = "telemetry:capabilities"
+    answers = {"GET": Answer("Capabilities")}
 
     def get(self, request: Request) -> Response:
         self.arguments()

@@ -6,6 +6,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from api import filters
+from api.described import one, rows
 from api.errors import missing
 from api.event_filters import read_event_query
 from api.permissions import check_admin
@@ -20,6 +21,7 @@ class EventsView(LedgerView):
 
     rule = "telemetry:events:index"
     known = filters.ARGUMENTS | {"limit"}
+    answers = rows("Event")
 
     def get(self, request: Request) -> Response:
         arguments = self.arguments()
@@ -33,6 +35,7 @@ class EventView(LedgerView):
     """One event."""
 
     rule = "telemetry:events:show"
+    answers = one("Event")
 
     def get(self, request: Request, message_id: str) -> Response:
         self.arguments()
@@ -47,6 +50,7 @@ class EventTypesView(LedgerView):
     """The names of every event type; for an admin only."""
 
     rule = "telemetry:event_types:index"
+    answers = rows("EventType")
 
     def get(self, request: Request) -> Response:
         self.arguments()
@@ -58,6 +62,7 @@ class EventTypeTraitsView(LedgerView):
     """Which traits the events of a type have had; for an admin only. Of an unknown type there are none."""
 
     rule = "telemetry:traits:index"
+    answers = rows("TraitDescription", 404)
 
     def get(self, request: Request, event_type: str) -> Response:
         self.arguments()
@@ -71,6 +76,7 @@ class EventTypeTraitView(LedgerView):
 
     rule = "telemetry:traits:show"
     known = frozenset({"limit"})
+    answers = rows("Trait", 404)
 
     def get(self, request: Request, event_type: str, trait: str) -> Response:
         arguments = self.arguments()

@@ -10,7 +10,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from api import filters
-from api.arguments import Arguments, read_boolean
+from api.arguments import read_boolean
+from api.described import Answer, rows
 from api.errors import Fault, invalid_input
 from api.posting import completed, idempotency_key, read_samples
 from api.serializers import MeterSerializer, OldSampleSerializer
@@ -37,17 +38,19 @@ class MetersView(LedgerView):
 
     rule = "telemetry:get_meters"
     known = filters.ARGUMENTS | {"limit", "unique"}
+    fields = filters.METER_FIELDS
+    answers = rows("Meter")
 
     def get(self, request: Request) -> Response:
         arguments = self.arguments()
-        query = filters.read_query(arguments, filters.METER_FIELDS, self.caller)
+        query = filters.read_query(arguments, self.fields, self.caller)
         limit = arguments.limit(LIMIT)
         unique = arguments.boolean("unique", default=_unique(query))
         found = Series.objects.visible_to(self.caller).matching(query.question)
         if unique:
             nobody = dict.fromkeys(("resource_id", "project_id", "user_id", "source"))
-            rows = [{**nobody, **row} for row in found.distinct_meters()[:limit]]
-            return listing(MeterSerializer, rows)
+            meters = [{**nobody, **row} for row in found.distinct_meters()[:limit]]
+            return listing(MeterSerializer, meters)
         return listing(MeterSerializer, latest_owners(found, limit))
 
 
@@ -66,16 +69,29 @@ class MeterView(LedgerView):
     rule = "telemetry:get_samples"
     rules = {"POST": "telemetry:create_samples"}
     known = filters.ARGUMENTS | {"limit"}
+    knowns = {"POST": frozenset({"direct"})}
+    fields = filters.SAMPLE_FIELDS
+    answers = {
+        "GET": Answer("OldSample", is_list=True, refusals=(404,)),  # for no meter's name has a slash
+        "POST": Answer(
+            "AcceptedSample",
+            is_list=True,
+            status=201,
+            body="PostedSamples",
+            headers=("Idempotency-Key",),
+            refusals=(404, 413),
+        ),
+    }
 
     def get(self, request: Request, name: str) -> Response:
         arguments = self.arguments()
-        question = filters.read_query(arguments, filters.SAMPLE_FIELDS, self.caller).question.of_meter(name)
+        question = filters.read_query(arguments, self.fields, self.caller).question.of_meter(name)
         samples = newest_samples(self.caller, question, arguments.limit(LIMIT))
         return listing(OldSampleSerializer, samples, ids=ids_given(samples))
 
     def post(self, request: Request, name: str) -> Response:
         """Samples of this meter; with ``direct`` they are stored before the answer, else the broker has them."""
-        direct = (Arguments.of(request, {"direct"}).one("direct") or "").strip().lower() in DIRECTLY
+        direct = (self.arguments().one("direct") or "").strip().lower() in DIRECTLY
         told: Environment = settings.METERING
         posted, shown = read_samples(request.data, name, self.caller, told.source)
         key = idempotency_key(request, self.caller)

@@ -8,6 +8,7 @@ from rest_framework.response import Response
 
 from api.complex_query import read_complex_query
 from api.complex_schema import not_valid
+from api.described import Answer
 from api.serializers import SampleSerializer
 from api.views.base import LIMIT, LedgerView, listing
 from metering.models.complex import complex_samples
@@ -20,6 +21,7 @@ class QuerySamplesView(LedgerView):
     """Samples by a filter of and, or and not."""
 
     rule = "telemetry:query_sample"
+    answers = {"POST": Answer("Sample", is_list=True, body="ComplexQuery", needs_body=False, refusals=(413, 501))}
 
     def post(self, request: Request) -> Response:
         """Newest first, unless the query says otherwise."""

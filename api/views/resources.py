@@ -6,6 +6,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from api import filters
+from api.described import one, rows
 from api.errors import missing
 from api.serializers import ResourceSerializer
 from api.views.base import LIMIT, LedgerView, base_url, listing
@@ -17,10 +18,12 @@ class ResourcesView(LedgerView):
 
     rule = "telemetry:get_resources"
     known = filters.ARGUMENTS | {"limit", "meter_links"}
+    fields = filters.RESOURCE_FIELDS
+    answers = rows("Resource")
 
     def get(self, request: Request) -> Response:
         arguments = self.arguments()
-        query = filters.read_query(arguments, filters.RESOURCE_FIELDS, self.caller)
+        query = filters.read_query(arguments, self.fields, self.caller)
         limit = arguments.limit(LIMIT)
         links = arguments.integer("meter_links", 1) != 0
         seen = resources_seen(self.caller, query.question, limit, meters=links)
@@ -31,6 +34,7 @@ class ResourceView(LedgerView):
     """One resource. Its id may hold slashes."""
 
     rule = "telemetry:get_resource"
+    answers = one("Resource")
 
     def get(self, request: Request, resource_id: str) -> Response:
         self.arguments()

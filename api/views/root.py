@@ -9,6 +9,7 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from api.described import Answer
 from api.views.base import ApiView, base_url
 
 _MEDIA = "application/vnd.openstack.telemetry-v2"
@@ -16,6 +17,8 @@ _MEDIA = "application/vnd.openstack.telemetry-v2"
 
 class VersionsView(ApiView):
     """The versions of the API that are served here."""
+
+    answers = {"GET": Answer("Versions")}
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
@@ -39,6 +42,8 @@ class VersionsView(ApiView):
 
 class NothingHere(ApiView):
     """No such address, whatever the method."""
+
+    schema = None  # there is nothing to be described
 
     authentication_classes = ()
     permission_classes = (AllowAny,)

@@ -7,6 +7,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from api import filters
+from api.described import one, rows
 from api.errors import missing
 from api.serializers import SampleSerializer, VerificationSerializer
 from api.views.base import LIMIT, LedgerView, listing
@@ -22,10 +23,12 @@ class SamplesView(LedgerView):
 
     rule = "telemetry:get_samples"
     known = filters.ARGUMENTS | {"limit"}
+    fields = filters.SAMPLE_FIELDS
+    answers = rows("Sample")
 
     def get(self, request: Request) -> Response:
         arguments = self.arguments()
-        query = filters.read_query(arguments, filters.SAMPLE_FIELDS, self.caller)
+        query = filters.read_query(arguments, self.fields, self.caller)
         samples = newest_samples(self.caller, query.question, arguments.limit(LIMIT))
         return listing(SampleSerializer, samples, ids=ids_given(samples))
 
@@ -34,6 +37,7 @@ class SampleView(LedgerView):
     """One sample."""
 
     rule = "telemetry:get_sample"
+    answers = one("Sample")
 
     def get(self, request: Request, message_id: str) -> Response:
         self.arguments()
@@ -45,6 +49,7 @@ class VerificationView(LedgerView):
     """What was signed of one sample, by whom, and whether it verifies now."""
 
     rule = "telemetry:verify_sample"
+    answers = one("Verification")
 
     def get(self, request: Request, message_id: str) -> Response:
         self.arguments()

@@ -12,6 +12,7 @@ from rest_framework.response import Response
 
 from api import filters
 from api.arguments import Arguments
+from api.described import rows
 from api.errors import Fault, not_supported, unknown_argument
 from api.serializers import StatisticsSerializer
 from api.views.base import LedgerView, listing
@@ -27,21 +28,23 @@ class StatisticsView(LedgerView):
 
     rule = "telemetry:compute_statistics"
     known = filters.ARGUMENTS | {"period", "groupby", "aggregate.func", "aggregate.param"}
+    fields = filters.SAMPLE_FIELDS
+    answers = rows("Statistics", 404, 501)
 
     def get(self, request: Request, name: str) -> Response:
         arguments = self.arguments()
-        question = filters.read_query(arguments, filters.SAMPLE_FIELDS, self.caller).question.of_meter(name)
+        question = filters.read_query(arguments, self.fields, self.caller).question.of_meter(name)
         period = _period(arguments)
         selected = _figures(arguments)
         figures = selected or [Figure(function) for function in STANDARD]
         meters = Series.objects.visible_to(self.caller)
         try:
-            rows = meters.statistics(question, figures, group_by=_groups(arguments), period=period)
+            found = meters.statistics(question, figures, group_by=_groups(arguments), period=period)
         except OverflowError as exc:
             raise _too_long(period, exc) from exc
         except DataError as exc:
             raise Fault("The volumes are too large to be added up") from exc
-        return listing(StatisticsSerializer, rows, period=period, window=question.window, selected=bool(selected))
+        return listing(StatisticsSerializer, found, period=period, window=question.window, selected=bool(selected))
 
 
 def _period(arguments: Arguments) -> int:

@@ -28,6 +28,8 @@ _COLUMNS = {"resources": "resource_id", "projects": "project_id", "users": "user
 class V1View(LedgerView):
     """A view of ``/v1``. The address may name a resource, project, user or source: ``kind`` and ``of``."""
 
+    schema = None  # nothing new shall be written for it
+
     def question(self, kind: str | None, of: str | None, **equal: str) -> tuple[Question, int | None]:
         """What the address and the parameters ask; 404 for a project that is not the caller's."""
         about: dict[str, str | None] = {**equal}
@@ -173,6 +175,7 @@ class V1SourceView(LedgerView):
     """What is known of a source, which is nothing."""
 
     rule = "telemetry:get_source"
+    schema = None
 
     def get(self, request: Request, of: str) -> Response:
         self.arguments()

@@ -81,6 +81,8 @@ TABLE = (
     Route("event", "/v2/events/{event}", Sees.ROW),
     Route("event_types", "/v2/event_types", Sees.ADMINS),
     Route("event_traits", "/v2/event_types/volume.create.end/traits", Sees.ADMINS),
+    Route("openapi", "/v2/openapi.json", Sees.EVERYBODY),
+    Route("docs", "/v2/docs", Sees.EVERYBODY),
     Route("event_trait", "/v2/event_types/volume.create.end/traits/resource_id", Sees.ADMINS),
 )
 _V1 = (
@@ -98,6 +100,7 @@ _V1 = (
     Route("v1_source", "/v1/sources/openstack", Sees.HOLDERS),
 )
 TABLE += _V1
+UNDESCRIBED = ("openapi", "docs", "alarms")  # itself, and what is not here; nor is what begins with v1
 NOWHERE = None  # the name of the answer to any other address
 
 
