@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 from typing import Any
 
 import orjson
 
-from api.arguments import MOST, as_text
+from api.arguments import as_text
 from api.complex_schema import COLUMNS, OPERATORS, check_filter, check_order, not_valid
 from api.errors import Fault, invalid_input, not_supported, unknown_argument
 from api.filters import DEEPEST, read_timestamp
@@ -18,6 +19,7 @@ from metering.models.expressions import EQUAL, IN, MATCHES, METADATA, OPPOSITES,
 from metering.models.expressions import clauses as clauses_of
 
 PARTS = ("filter", "orderby", "limit")
+MOST_ROWS = 10_000  # of an answer, which is put together before it is sent
 LONGEST_PATTERN = 256  # characters of a regular expression
 
 _TIMES = ("timestamp", "recorded_at")
@@ -54,7 +56,9 @@ def _limit(given: Any, default: int) -> int:
         raise invalid_input("limit", as_text(given)[:100], f"unable to convert to int. Error: {exc}") from exc
     if limit <= 0:
         raise Fault("Limit must be positive")
-    return min(limit, MOST)
+    if limit > MOST_ROWS:
+        raise invalid_input("limit", limit, f"It may be {MOST_ROWS} at most: ask for less time at once")
+    return limit
 
 
 def _filter(text: Any) -> Expression | None:
@@ -126,8 +130,10 @@ def _value(name: str, op: str, operand: Any) -> str | int | float | bool | datet
     if isinstance(operand, str) and "\0" in operand:
         raise invalid_input(name, operand.replace("\0", "\\0"), "It holds a NUL")
     if name.startswith(METADATA):
-        if name.count(".") > DEEPEST:
-            raise invalid_input("field", name, f"It names more than {DEEPEST} levels")
+        if name.count(".") > DEEPEST or "\0" in name:
+            raise invalid_input(
+                "field", name.replace("\0", "\\0"), f"It names more than {DEEPEST} levels, or has a NUL"
+            )
         checked: str | int | float | bool = operand
         return checked
     field = COLUMNS[name]
@@ -146,9 +152,12 @@ def _number(name: str, operand: Any) -> float:
     try:
         if isinstance(operand, bool):
             raise ValueError("a boolean is no number")
-        return float(operand)
-    except ValueError as exc:
+        number = float(operand)
+        if not math.isfinite(number):
+            raise ValueError(f"{number} is none")
+    except (ValueError, OverflowError) as exc:
         raise invalid_input(name, operand, f"unable to convert to float. Error: {exc}") from exc
+    return number
 
 
 def _time(operand: Any) -> datetime:

@@ -26,13 +26,14 @@ def read_v1_query(request: Request, equal: dict[str, str | None]) -> tuple[Quest
             raise invalid_input("field", name, f"It names more than {DEEPEST} levels")
         metadata[name[len(METADATA) :]] = arguments.one(name)
     limit = arguments.limit(1) if arguments.all("limit") else None
+    counted(limit or 0)
     return Question(equal, metadata, _window(arguments)), limit
 
 
 def counted(rows: int) -> None:
     """Raises a 400 where there are more rows than an answer may hold: none is left out without a word."""
     if rows > MOST_ROWS:
-        raise Fault(f"There are more than {MOST_ROWS} of them: ask for less time at once, or give a limit")
+        raise Fault(f"An answer holds {MOST_ROWS} rows at most: ask for less time at once, or give a lower limit")
 
 
 def _window(arguments: Arguments) -> Window:
