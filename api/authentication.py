@@ -7,7 +7,7 @@ from rest_framework.authentication import BaseAuthentication, SessionAuthenticat
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
-from api import keystone
+from api import keystone, rate
 from metering.models import Caller, Token
 from metering.models.access import OF_ADMINS
 
@@ -24,7 +24,7 @@ class TokenAuthentication(BaseAuthentication):
         if not text:
             return None
         token = Token.objects.valid(text)
-        caller = keystone.caller_of(text) if token is None else token.caller
+        caller = keystone.caller_of(text, lambda: rate.check_refused(request)) if token is None else token.caller
         if caller is None:
             raise AuthenticationFailed("The token is unknown, expired or revoked")
         return caller, token

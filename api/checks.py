@@ -24,3 +24,13 @@ def the_policy_is_sound(**_: Any) -> list[checks.CheckMessage]:
         checks.Warning(f"METERING_POLICY_FILE {path}: nothing asks for the rule '{name}'", id="metering.W006")
         for name in policy_file.unknown_rules(path)
     ]
+
+
+@checks.register("metering")
+def the_rate_is_counted_together(**_: Any) -> list[checks.CheckMessage]:
+    """A rate that each process counted alone would be another one."""
+    told = environment.load(os.environ)
+    if not told.access.rate or told.cache_url:
+        return []
+    said = "METERING_API_RATE is counted by each process alone: METERING_CACHE_URL is not set"
+    return [checks.Warning(said, id="metering.W007")]

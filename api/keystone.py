@@ -7,6 +7,7 @@ found by a keyed hash of the token, so that whoever reads there finds no token.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -30,15 +31,16 @@ _SALT = "nephometer.keystone"
 _TOKEN = re.compile(r"[!-~]{1,8192}")  # what can stand in a header and be one
 
 
-def caller_of(token: str) -> Caller | None:
+def caller_of(token: str, before_asking: Callable[[], None]) -> Caller | None:
     """Who holds it; None when Keystone knows no such token, or there is none to ask.
 
-    Raises a 503 when Keystone cannot say, and a 403 for a token of no project that is no admin's of the whole system.
+    What comes ``before_asking`` is done only when nothing is remembered, and may refuse. Raises a 503 when Keystone
+    cannot say, and a 403 for a token of no project that is no admin's of the whole system.
     """
     told: KeystoneSettings | None = settings.METERING.access.keystone
     if told is None or not _TOKEN.fullmatch(token):
         return None
-    holder = _holder(token, told)
+    holder = _holder(token, told, before_asking)
     return None if holder is None else _caller(holder)
 
 
@@ -52,11 +54,12 @@ def _caller(holder: Holder) -> Caller:
     return replace(caller, is_admin=is_admin)
 
 
-def _holder(token: str, told: KeystoneSettings) -> Holder | None:
+def _holder(token: str, told: KeystoneSettings, before_asking: Callable[[], None]) -> Holder | None:
     key = f"keystone:{salted_hmac(_SALT, token, algorithm='sha256').hexdigest()}"
     known, holder = _remembered(key, told.cache_seconds)
     if known:
         return holder
+    before_asking()
     try:
         holder = _keystone(told).holder(token)
     except KeystoneAway as exc:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
+from metering.errors import BadSetting
 from metering.setting_reader import Reader
 
 
@@ -30,11 +32,27 @@ class AccessSettings:
 
     policy_file: Path | None = None  # laid over api/policy.yaml
     keystone: KeystoneSettings | None = None
+    rate: int = 0  # requests a minute of one caller; 0: as many as he likes
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()  # whose X-Forwarded-… headers are believed
 
 
 def read(read: Reader) -> AccessSettings:
     """All of it. Raises `BadSetting`."""
-    return AccessSettings(policy_file=read.path("METERING_POLICY_FILE"), keystone=_keystone(read))
+    return AccessSettings(
+        policy_file=read.path("METERING_POLICY_FILE"),
+        keystone=_keystone(read),
+        rate=read.number("METERING_API_RATE", 0, 0, 1_000_000),
+        trusted_proxies=tuple(map(_network, read.names("METERING_TRUSTED_PROXIES"))),
+    )
+
+
+def _network(text: str) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(text)
+    except ValueError as exc:
+        raise BadSetting(
+            f"METERING_TRUSTED_PROXIES must be addresses, or networks as 10.0.0.0/24, not {text!r}"
+        ) from exc
 
 
 def _keystone(read: Reader) -> KeystoneSettings | None:

@@ -22,4 +22,5 @@ keepalive = 75  # seconds; longer than proxies keep an idle connection, so that 
 # No process is replaced because it is old: that would cut off what it is streaming.
 max_requests = 0
 control_socket_disable = True
+forwarded_allow_ips = ""  # nobody's headers say what a request is: of named proxies, metering/proxies.py believes some
 loglevel = "warning"

@@ -47,6 +47,7 @@ INSTALLED_APPS = [
     "api",
 ]
 MIDDLEWARE = [
+    "metering.proxies.ProxyMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "api.cors.CorsMiddleware",
@@ -120,7 +121,10 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = METERING.https
 SECURE_SSL_REDIRECT = METERING.https
 SECURE_HSTS_SECONDS = 31_536_000 if METERING.https else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = METERING.https
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if METERING.https else None
+# Where the proxies are named, only what they say counts (metering/proxies.py).
+SECURE_PROXY_SSL_HEADER = (
+    ("HTTP_X_FORWARDED_PROTO", "https") if METERING.https and not METERING.access.trusted_proxies else None
+)
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [

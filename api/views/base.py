@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, cast
 
-from rest_framework.exceptions import NotFound
+from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
-from api import policy_file
+from api import policy_file, rate
 from api.arguments import Arguments
 from api.described import Answer
 from api.errors import refused
@@ -35,6 +35,14 @@ class ApiView(APIView):
     def allowed_methods(self) -> list[str]:
         """What the Allow header says; the original's never named HEAD and OPTIONS."""
         return [method for method in super().allowed_methods if method not in ("HEAD", "OPTIONS")]
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        try:
+            super().initial(request, *args, **kwargs)
+        except (NotAuthenticated, AuthenticationFailed):
+            rate.take_refused(request)
+            raise
+        rate.take(request)
 
 
 class LedgerView(ApiView):
