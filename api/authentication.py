@@ -24,10 +24,13 @@ class TokenAuthentication(BaseAuthentication):
         if not text:
             return None
         token = Token.objects.valid(text)
-        caller = keystone.caller_of(text, lambda: rate.check_refused(request)) if token is None else token.caller
+        if token is not None:
+            token.note_use()
+            return token.caller, token
+        caller = keystone.caller_of(text, lambda: rate.check_refused(request))
         if caller is None:
             raise AuthenticationFailed("The token is unknown, expired or revoked")
-        return caller, token
+        return caller, None
 
     def authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="nephometer"'  # without it a missing token would be a 403

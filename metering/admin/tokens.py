@@ -1,17 +1,19 @@
-"""Tokens for the API: made here, shown once, and deleted when they have served."""
+"""Tokens for the API: made here, shown once, and deleted, which revokes them at once."""
 
 from __future__ import annotations
 
-import secrets
+from datetime import datetime
 from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.html import format_html
 
 from metering.admin.unfolded import ModelAdmin, TextInput
 from metering.models import Token
+from metering.models.access import new_text
 
 
 class TokenForm(forms.ModelForm[Token]):
@@ -22,14 +24,20 @@ class TokenForm(forms.ModelForm[Token]):
     )
     user_id = forms.CharField(required=False, empty_value=None, widget=TextInput)
 
+    def clean_expires(self) -> datetime | None:
+        expires: datetime | None = self.cleaned_data["expires"]
+        if expires is not None and expires <= timezone.now():
+            raise forms.ValidationError("That is past: the token would open nothing.")
+        return expires
+
 
 @admin.register(Token)
 class TokenAdmin(ModelAdmin[Token]):
-    """Made and deleted, never changed: who holds one was told what it may do."""
+    """Made and revoked, which is to delete it; never changed: who holds one was told what it may do."""
 
     form = TokenForm
     fields = ("name", "project_id", "user_id", "is_admin", "expires")
-    list_display = ("name", "project_id", "user_id", "is_admin", "created", "expires")
+    list_display = ("name", "project_id", "user_id", "is_admin", "created", "expires", "last_used")
     search_fields = ("name", "project_id", "user_id")
     list_filter = ("is_admin",)
 
@@ -38,7 +46,7 @@ class TokenAdmin(ModelAdmin[Token]):
 
     def save_model(self, request: HttpRequest, obj: Token, form: Any, change: Any) -> None:
         """Make the token, and show its text this once; only the hash is kept."""
-        text = secrets.token_urlsafe(32)
+        text = new_text()
         obj.digest = Token.digest_of(text)
         super().save_model(request, obj, form, change)
         said = format_html("The token “{}” is <code>{}</code>. Keep it: it is not shown again.", obj.name, text)

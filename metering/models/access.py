@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import secrets
 from dataclasses import dataclass
+from datetime import datetime
 
-from django.db import models
+from django.db import Error, models
 from django.db.models import F, Q
 from django.utils import timezone
 
+log = logging.getLogger(__name__)
+
 OF_MEMBERS = ("member", "reader")  # roles of whom we let in ourselves, as Keystone names them
 OF_ADMINS = ("admin", *OF_MEMBERS)
-
-
 _LENGTH = 43  # characters of a token's text; no token of Keystone's is as short
 
 
@@ -34,7 +36,7 @@ class Caller:
         return True
 
 
-def _new_text() -> str:
+def new_text() -> str:
     """256 random bits. A dash at their beginning would make ``ceilometer --os-token`` take them for an option."""
     while (text := secrets.token_urlsafe(32)).startswith("-"):
         pass
@@ -65,6 +67,7 @@ class Token(models.Model):
     is_admin = models.BooleanField(default=False, help_text="May read every project.")
     created = models.DateTimeField(auto_now_add=True)
     expires = models.DateTimeField(blank=True, null=True)
+    last_used = models.DateField(blank=True, null=True, help_text="The day; blank until one after it was made.")
 
     objects = TokenQuerySet.as_manager()
 
@@ -88,14 +91,38 @@ class Token(models.Model):
 
     @classmethod
     def issue(
-        cls, name: str, *, project_id: str | None = None, is_admin: bool = False, user_id: str | None = None
+        cls,
+        name: str,
+        *,
+        project_id: str | None = None,
+        is_admin: bool = False,
+        user_id: str | None = None,
+        expires: datetime | None = None,
     ) -> str:
         """Make a token and return its text, which is never shown again."""
-        text = _new_text()
+        text = new_text()
         cls.objects.create(
-            name=name, digest=cls.digest_of(text), project_id=project_id, user_id=user_id, is_admin=is_admin
+            name=name,
+            digest=cls.digest_of(text),
+            project_id=project_id,
+            user_id=user_id,
+            is_admin=is_admin,
+            expires=expires,
         )
         return text
+
+    def note_use(self) -> None:
+        """Keep the day, with one statement a day and not one a request. Nothing fails for it."""
+        today = timezone.now().date()
+        if (self.last_used or self.created.date()) < today:
+            try:
+                Token.objects.filter(pk=self.pk).update(last_used=today)
+            except Error as exc:
+                log.warning("the use of a token was not kept: %s", exc)
+
+    @property
+    def opens(self) -> str:
+        return "every project" if self.is_admin else f"project {self.project_id}"
 
     @property
     def caller(self) -> Caller:

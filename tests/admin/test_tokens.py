@@ -50,3 +50,10 @@ def test_a_token_is_deleted_but_never_changed(admin_client: Client) -> None:
 
     admin_client.post(f"{LIST}{token.pk}/delete/", {"post": "yes"})
     assert Token.objects.valid(text) is None
+
+
+def test_a_token_whose_end_is_past_is_not_made(admin_client: Client) -> None:
+    assert "That is past" in make(
+        admin_client, project_id="demo", expires_0="2020-01-01", expires_1="00:00:00", expires="2020-01-01 00:00:00"
+    )
+    assert not Token.objects.exists()
