@@ -66,7 +66,9 @@ def post(posted: Sequence[Posted], settings: Environment, *, key: str | None = N
     if direct or len(batches) > 1:
         _store(sifted, settings)
     else:
-        _check_against_stored(sifted.genuine)
+        _check_age(sifted.genuine)
+        if key is not None:  # without one no sample has the id of another
+            _check_against_stored(sifted.genuine)
         publisher.send(batches[0])
     return [Accepted(id_, item.counter.timestamp or moment) for id_, item in zip(ids, timed, strict=True)]
 
@@ -123,11 +125,15 @@ def _store(sifted: Sifted, settings: Environment) -> None:
         log.error("%d posted samples are stored, and others were not told of them: %s", len(sifted.genuine), exc)
 
 
-def _check_against_stored(genuine: Sequence[Genuine]) -> None:
-    """What the writer would send into quarantine. Raises `PostRefused`."""
+def _check_age(genuine: Sequence[Genuine]) -> None:
+    """That none lies in a day that has expired. Raises `PostRefused`."""
     raw_from = RollupState.objects.values_list("raw_from", flat=True).first()
     if raw_from is not None and any(item.ts < raw_from for item in genuine):
         raise PostRefused(writing.expired(raw_from))
+
+
+def _check_against_stored(genuine: Sequence[Genuine]) -> None:
+    """That under their ids nothing else is stored. Raises `PostRefused`."""
     wanted = {(item.message_id, item.series.digest): item for item in genuine}
     stored = Sample.objects.filter(
         ts__in={item.ts for item in genuine},

@@ -12,7 +12,7 @@ from django.conf import settings
 from kombu import Connection
 
 from metering import topology
-from metering.models import Quarantine, Sample, SampleOriginal
+from metering.models import Quarantine, RollupState, Sample, SampleOriginal
 from metering.sifting import Rules, Sifter
 from metering.signing import Keyring
 from metering.store import keys, partitions, reading
@@ -26,7 +26,8 @@ pytestmark = pytest.mark.django_db
 NO_NUMBERS: list[Any] = ["abc", "", "nan", "inf", "1_000", "1e999", "٣", True, [], {}]
 NO_OBJECTS: list[Any] = ["text", [], 1, True]
 NO_TIMES: list[Any] = ["yesterday", "", 5, "2026-13-01T00:00:00", "1969-12-31T23:59:59", "0001-01-01T00:00:00+14:00"]
-NOW = datetime.now(UTC).replace(microsecond=0, tzinfo=None)
+NOW_UTC = datetime.now(UTC).replace(microsecond=0)
+NOW = NOW_UTC.replace(tzinfo=None)
 TIME = NOW.isoformat()
 APPLES: dict[str, Any] = {
     "counter_name": "apples",
@@ -280,3 +281,13 @@ def test_a_post_takes_one_parameter(rabbitmq: RabbitMQ, query: str, status: int)
 
 def test_who_posts_must_be_known() -> None:
     assert post(asking.nobody(), APPLES).status_code == 401
+
+
+@pytest.mark.parametrize("direct", ["1", "0"])
+def test_a_sample_of_a_day_that_has_expired_is_refused(direct: str) -> None:
+    RollupState.objects.create(id=1, rolled=NOW_UTC, closing=NOW_UTC, raw_from=NOW_UTC - timedelta(days=2))
+    old = {**APPLES, "timestamp": (NOW - timedelta(days=3)).isoformat()}
+    response = post(asking.of("red"), APPLES, old, path=f"/v2/meters/apples?direct={direct}")
+    status, text = asking.refusal(response)
+    assert (status, text[:38]) == (400, "The samples are refused: samples befor")
+    assert (Sample.objects.count(), Quarantine.objects.count()) == (0, 0)
