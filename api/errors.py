@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, JsonResponse
+from psycopg2.errors import QueryCanceled
 from rest_framework import status
 from rest_framework.exceptions import APIException, NotFound
 from rest_framework.response import Response
@@ -65,7 +67,10 @@ def answer(exc: Exception, context: dict[str, Any]) -> Response | None:
     """The response to any exception of a view; None leaves a fault of ours to `server_error`."""
     from rest_framework.views import exception_handler  # noqa: PLC0415 # it loads authenticators, which raise these
 
-    if isinstance(exc, OperationalError | InterfaceError):
+    if isinstance(exc.__cause__, QueryCanceled):
+        text = f"The database did not answer within {settings.METERING.serving.timeout} s: ask for less at once"
+        exc = Fault(text, status.HTTP_503_SERVICE_UNAVAILABLE)
+    elif isinstance(exc, OperationalError | InterfaceError):
         log.error("the database does not answer: %s", exc)
         exc = Fault("The database does not answer", status.HTTP_503_SERVICE_UNAVAILABLE)
     elif isinstance(exc, SuspiciousOperation):

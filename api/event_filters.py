@@ -23,7 +23,7 @@ def read_event_query(arguments: Arguments) -> EventQuestion:
     """
     question = EventQuestion()
     for clause in read_clauses(arguments, TYPES):
-        if clause.field in FIELDS and clause.op != "eq":
+        if clause.op == "in" or (clause.field in FIELDS and clause.op != "eq"):
             raise invalid_input("op", clause.op, f"unimplemented operator for {clause.field}")
         question = _narrowed(question, clause)
     return question

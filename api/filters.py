@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -14,11 +15,11 @@ from api.errors import Fault, invalid_input, unknown_argument
 from api.permissions import check_projects
 from metering.identity import stored_id
 from metering.models import Caller
-from metering.models.questions import Question, Scalar, Window
+from metering.models.questions import OneOf, Question, Scalar, Wanted, Window
 
 ARGUMENTS = frozenset({"q.field", "q.op", "q.value", "q.type"})
 
-OPERATORS = ("lt", "le", "eq", "ne", "ge", "gt")
+OPERATORS = ("lt", "le", "eq", "ne", "ge", "gt", "in")
 TYPES = ("integer", "float", "string", "boolean", "datetime")
 COLUMNS = {  # of a series; a field's short name is its other name
     "user": "user_id",
@@ -29,6 +30,8 @@ COLUMNS = {  # of a series; a field's short name is its other name
 }
 TIME_FIELDS = ("timestamp", "search_offset")
 METADATA = ("metadata.", "resource_metadata.")
+MOST_VALUES = 1_000  # that a field may be one of
+MOST_OF_METADATA = 50  # the same of a metadata key, each way to read which is looked up
 DEEPEST = 32  # names in a metadata key, as many as metadata may nest
 
 _LITERAL = re.compile(
@@ -92,22 +95,28 @@ class Query:
 
 
 def read_query(arguments: Arguments, fields: Fields, caller: Caller) -> Query:
-    """What the query asks; of several clauses with one field the last holds. Raises a 400 or 401 with the reason."""
+    """What the query asks. Of several clauses with one field the last holds; of those with ``in`` any.
+
+    Raises a 400 or 401 with the reason.
+    """
     clauses = read_clauses(arguments)
     check_projects(caller, (clause.value for clause in clauses if clause.key == "project"))
-    equal: dict[str, str | None] = {}
-    metadata: dict[str, Scalar] = {}
+    equal: dict[str, Wanted] = {}
+    metadata: dict[str, Scalar | OneOf] = {}
     others: dict[str, str] = {}
     for clause in clauses:
         _check(clause, fields, clauses)
         metadata_key = clause.metadata_key
         if metadata_key is not None:
-            metadata[metadata_key] = typed(clause)
+            value = typed(clause)
+            metadata[metadata_key] = _added(metadata.get(metadata_key), value) if clause.op == "in" else value
         elif clause.key in COLUMNS:
             is_null = clause.value == "None" and clause.key in ("user", "project")
-            equal[COLUMNS[clause.key]] = None if is_null else clause.value
+            column, text = COLUMNS[clause.key], None if is_null else clause.value
+            equal[column] = _added(equal.get(column), text) if clause.op == "in" else text
         elif clause.key not in TIME_FIELDS:
             others[clause.key] = clause.value
+    _check_alternatives(clauses)
     message_id = others.pop("message_id", None)
     question = Question(
         equal=equal,
@@ -116,6 +125,11 @@ def read_query(arguments: Arguments, fields: Fields, caller: Caller) -> Query:
         message_id=None if message_id is None else stored_id(message_id),
     )
     return Query(question, others)
+
+
+def _added(known: Scalar | OneOf, value: Scalar) -> OneOf:
+    """One value more, of those any of which will do."""
+    return OneOf((*known, value)) if isinstance(known, OneOf) else OneOf((value,))
 
 
 def read_clauses(arguments: Arguments, known: Sequence[str] = TYPES) -> list[Clause]:
@@ -161,7 +175,9 @@ def _check(clause: Clause, fields: Fields, clauses: Iterable[Clause]) -> None:
         if not fields.has_time:
             raise unknown_argument(clause.field, "not valid for this resource")
         allowed: tuple[str, ...] = ("lt", "le", "gt", "ge") if clause.field == "timestamp" else ("eq",)
-    elif clause.metadata_key is not None or clause.key in fields.columns + fields.others:
+    elif clause.metadata_key is not None or clause.key in fields.columns:
+        allowed = ("eq", "in")
+    elif clause.key in fields.others:
         allowed = ("eq",)
     else:
         reason = f"unrecognized field in query: {list(clauses)}, valid keys: {fields.valid_keys}"
@@ -170,6 +186,17 @@ def _check(clause: Clause, fields: Fields, clauses: Iterable[Clause]) -> None:
         raise invalid_input("op", clause.op, f"unimplemented operator for {clause.field}")
     if clause.field.count(".") > DEEPEST:
         raise invalid_input("field", clause.field, f"It names more than {DEEPEST} levels")
+
+
+def _check_alternatives(clauses: Iterable[Clause]) -> None:
+    """Raises a 400 where a field is to be one of several values and one at once, or one of very many."""
+    counted = Counter(clause.key for clause in clauses if clause.op == "in")
+    for key in counted.keys() & {clause.key for clause in clauses if clause.op != "in"}:
+        raise invalid_input("op", "in", f"For {key} it may not stand beside another operator")
+    for key, count in counted.items():
+        most = MOST_OF_METADATA if key.startswith(METADATA) else MOST_VALUES
+        if count > most:
+            raise invalid_input("op", "in", f"It names more than {most} values of {key}")
 
 
 def _window(clauses: Iterable[Clause]) -> Window:

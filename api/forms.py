@@ -9,6 +9,8 @@ from typing import Any
 
 from metering.counters import Kind
 from metering.models.figures import STANDARD
+from metering.models.nodes import STATES
+from metering.models.usage import PERIODS, USES
 
 Schema = dict[str, Any]
 
@@ -19,6 +21,8 @@ NUMBER_OR_NULL: Schema = {"type": ["number", "null"]}
 _MOMENT = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?$"
 MOMENT: Schema = {"type": "string", "pattern": _MOMENT, "description": "UTC, without a zone."}
 MOMENT_OR_NULL: Schema = {**MOMENT, "type": ["string", "null"]}
+COUNT: Schema = {"type": "integer", "minimum": 0}
+COUNT_OR_NULL: Schema = {"type": ["integer", "null"], "minimum": 0}
 KIND: Schema = {"type": "string", "enum": [str(kind) for kind in Kind]}
 FLAT: Schema = {"type": "object", "additionalProperties": TEXT, "description": "Flat: {a: {b: {c: 1}}} is a.b:c."}
 
@@ -180,6 +184,42 @@ FORMS: dict[str, Schema] = {
         *STANDARD,
         "aggregate",
         text="Of one unit, group and period. Figures that were not asked for are left out.",
+    ),
+    "Usage": closed(
+        {
+            "groupby": {"type": "object", "additionalProperties": TEXT_OR_NULL},
+            "period": {"type": "string", "enum": [*PERIODS]},
+            "period_start": MOMENT,
+            "period_end": MOMENT,
+            "usage": {"type": "string", "enum": [use.name for use in USES]},
+            "flavor": {**TEXT_OR_NULL, "description": "Of instances."},
+            "amount": NUMBER_OR_NULL,
+            "unit": TEXT,
+            "resources": COUNT,
+            "hours": {**COUNT, "description": "In which there was a sample, of all resources."},
+            "gap_hours": {**COUNT, "description": "Between those of a resource, without one."},
+        },
+        text="How much of one kind a group used in one period.",
+    ),
+    "Poll": closed(
+        {
+            "source": TEXT,
+            "slot": {"type": "integer"},
+            "node": TEXT,
+            "shard": COUNT,
+            "due": MOMENT,
+            "deadline": MOMENT,
+            "state": {"type": "string", "enum": [*STATES]},
+            "note": {**TEXT, "description": "Why no order went out."},
+            "parts": {**COUNT_OR_NULL, "description": "Batches, by the node's own word."},
+            "received": {**COUNT, "description": "How many of these."},
+            "received_at": MOMENT_OR_NULL,
+            "read_at": MOMENT_OR_NULL,
+            "samples": COUNT,
+            "guests": COUNT_OR_NULL,
+            "errors": {"type": "object", "description": "By pollster."},
+        },
+        text="A poll that was expected of a node, and what came of it.",
     ),
     "Event": closed(
         {

@@ -42,6 +42,7 @@ QUERY: Mapping[str, Parameter] = {
         many=True,
     ),
     "limit": Parameter("How many rows at most.", {"type": "integer", "minimum": 1, "default": 100}),
+    "marker": Parameter("Where a page begins, as the Link of the page before says.", _TEXT),
     "unique": Parameter("Each meter once, whatever its resource.", {"type": "boolean", "default": False}),
     "meter_links": Parameter("0: no links to the meters of a resource.", {"type": "integer", "default": 1}),
     "period": Parameter(
@@ -54,7 +55,12 @@ QUERY: Mapping[str, Parameter] = {
     ),
     "aggregate.func": Parameter(
         "The figures that are wanted, instead of avg, sum, count, min and max.",
-        {"type": "string", "enum": [*sorted(FUNCTIONS), "cardinality", "percentile"]},
+        {
+            "anyOf": [
+                {"type": "string", "enum": [*sorted(FUNCTIONS), "cardinality", "percentile"]},
+                {"type": "string", "pattern": rf"^(cardinality/({'|'.join(COUNTABLE)})|percentile/[0-9]{{1,2}})$"},
+            ]
+        },
         many=True,
     ),
     "aggregate.param": Parameter(

@@ -89,6 +89,9 @@ class ViewSchema(AutoSchema):
         return path + query + headers
 
     def _of_query(self, name: str) -> Parameter:
+        own: Mapping[str, Parameter] = getattr(self.view, "own", {})
+        if name in own:
+            return own[name]
         fields = getattr(self.view, "fields", None)
         return field_of(fields) if name == "q.field" and fields is not None else _known(QUERY, name)
 

@@ -4,35 +4,25 @@ from __future__ import annotations
 
 import base64
 import json
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
 from rest_framework import serializers
 
-from api.flattening import flatten
+from api.rows import FlatMetadata, Moment, RowSerializer, RowsOfOneForm, moment_text, optional_moment_text
 from metering.events import Trait
 from metering.models import Event, Sample, Series
+from metering.models.figures import Figure
+from metering.models.nodes import STATES, PollSlot
 from metering.models.seen import SeenResource
 from metering.models.statistics import Statistics
+from metering.models.usage import Usage
 from metering.verifying import Verification
 
 
-class Moment(serializers.Field[datetime, None, str, Any]):
-    """A time in UTC without a zone; microseconds only where there are any."""
-
-    def to_representation(self, value: datetime) -> str:
-        return value.astimezone(UTC).replace(tzinfo=None).isoformat()
-
-
-class FlatMetadata(serializers.Field[str, None, dict[str, str], Any]):
-    """Metadata from its JSON text."""
-
-    def to_representation(self, value: str) -> dict[str, str]:
-        return flatten(value)
-
-
-class MeterSerializer(serializers.Serializer[Series]):
+class MeterSerializer(RowSerializer[Series]):
     """A meter of a resource."""
 
     name = serializers.CharField(source="meter")
@@ -44,25 +34,20 @@ class MeterSerializer(serializers.Serializer[Series]):
     source = serializers.CharField(allow_null=True)  # type: ignore[assignment] # a field of this name, not its source
     meter_id = serializers.SerializerMethodField()
 
-    def get_meter_id(self, series: Series | dict[str, Any]) -> str:
-        owner, name = (
-            (series["resource_id"], series["meter"]) if isinstance(series, dict) else (series.resource_id, series.meter)
-        )
-        return base64.b64encode(f"{owner}+{name}".encode()).decode()
+    def get_meter_id(self, series: Series) -> str:
+        return base64.b64encode(f"{series.resource_id}+{series.meter}".encode()).decode()
 
 
-class _GivenId(serializers.Field[Sample, None, str, Any]):
-    """A sample's message_id; a foreign one as it was given. ``context["ids"]`` holds those."""
+class _GivenId(RowSerializer[Sample]):
+    """A sample's message_id; a foreign one as it was given: ``context["ids"]`` holds those that the row does not."""
 
-    def __init__(self) -> None:
-        super().__init__(source="*", read_only=True)
-
-    def to_representation(self, value: Sample) -> str:
-        given: dict[Any, str] = self.context["ids"]
-        return given.get(value.message_id) or str(value.message_id)
+    def given_id(self, sample: Sample) -> str:
+        # Not by its property, which looks for the outermost serializer each time.
+        given: Mapping[Any, str] = self._context.get("ids", {})
+        return (given and given.get(sample.message_id)) or str(sample.message_id)
 
 
-class OldSampleSerializer(serializers.Serializer[Sample]):
+class OldSampleSerializer(_GivenId):
     """A sample as ``/v2/meters/{name}`` has always shown it."""
 
     source = serializers.CharField(source="series.source")  # type: ignore[assignment] # a field of this name
@@ -76,13 +61,13 @@ class OldSampleSerializer(serializers.Serializer[Sample]):
     timestamp = Moment(source="ts")
     recorded_at = Moment()
     resource_metadata = FlatMetadata(source="metadata.body")
-    message_id = _GivenId()
+    message_id = serializers.SerializerMethodField(method_name="given_id")
 
 
-class SampleSerializer(serializers.Serializer[Sample]):
+class SampleSerializer(_GivenId):
     """A sample as ``/v2/samples`` shows it."""
 
-    id = _GivenId()
+    id = serializers.SerializerMethodField(method_name="given_id")
     meter = serializers.CharField(source="series.meter")
     type = serializers.CharField(source="series.type")
     unit = serializers.CharField(source="series.unit")
@@ -107,15 +92,17 @@ class VerificationSerializer(serializers.BaseSerializer[Verification]):
             "scheme": instance.scheme,
             "kid": instance.kid,
             "publisher": instance.publisher,
-            "recorded_at": Moment().to_representation(instance.recorded_at),
+            "recorded_at": moment_text(instance.recorded_at),
             "message": instance.message,
             "signed": instance.signed,
             "as_it_came": instance.as_it_came,
         }
 
 
-class ResourceSerializer(serializers.Serializer[SeenResource]):
+class ResourceSerializer(RowSerializer[SeenResource]):
     """A resource. ``context["base"]`` is the address that links start with."""
+
+    nested = frozenset({"links"})
 
     resource_id = serializers.CharField()
     project_id = serializers.CharField(allow_null=True)
@@ -141,28 +128,49 @@ class ResourceSerializer(serializers.Serializer[SeenResource]):
 def shown_trait(trait: Trait) -> dict[str, str]:
     """A trait, its value as text."""
     value = trait.value
-    text = Moment().to_representation(value) if isinstance(value, datetime) else trait.text
+    text = moment_text(value) if isinstance(value, datetime) else trait.text
     return {"name": trait.name, "type": str(trait.type), "value": text}
 
 
-class EventSerializer(serializers.BaseSerializer[Event]):
+class EventSerializer(RowsOfOneForm[Event]):
     """An event with its traits; ``raw`` is an empty object unless the notification was to be kept."""
+
+    def columns(self) -> list[str]:
+        return ["message_id", "event_type", "generated", "traits", "raw"]
 
     def to_representation(self, instance: Event) -> dict[str, Any]:
         return {
             "message_id": instance.shown_id,
             "event_type": instance.event_type.name,
-            "generated": Moment().to_representation(instance.generated),
+            "generated": moment_text(instance.generated),
             "traits": [shown_trait(trait) for trait in instance.trait_list()],
             "raw": json.loads(instance.raw) if instance.raw is not None else {},
         }
 
 
-class StatisticsSerializer(serializers.BaseSerializer[Statistics]):
+class StatisticsSerializer(RowsOfOneForm[Statistics]):
     """Figures of one unit, group and period.
 
-    ``context``: ``period`` in seconds, ``window`` as asked, ``selected`` when the caller chose the figures.
+    ``context``: ``period`` in seconds, ``window`` as asked, ``groups`` and ``figures``; ``selected`` when the caller
+    chose the latter.
     """
+
+    def columns(self) -> list[str]:
+        """Each group and each selected figure has a column of its own."""
+        figures: Sequence[Figure] = self.context["figures"]
+        return [
+            *(f"groupby.{group}" for group in self.context["groups"]),
+            *("unit", "period", "period_start", "period_end", "duration", "duration_start", "duration_end"),
+            *(figure.function for figure in figures if figure.is_standard),
+            *(f"aggregate.{figure.name}" for figure in figures if self.context["selected"]),
+        ]
+
+    def lines(self, found: Sequence[Statistics]) -> list[list[Any]]:
+        lines = []
+        for row in self.rows(found):
+            groups, chosen = row.pop("groupby") or {}, row.pop("aggregate", {})
+            lines.append([*groups.values(), *row.values(), *chosen.values()])
+        return lines
 
     def to_representation(self, instance: Statistics) -> dict[str, Any]:
         first, last = self._within(instance)
@@ -177,11 +185,11 @@ class StatisticsSerializer(serializers.BaseSerializer[Statistics]):
             "groupby": instance.group or None,
             "unit": instance.unit,
             "period": self.context["period"],
-            "period_start": _moment(instance.start),
-            "period_end": _moment(instance.end),
+            "period_start": optional_moment_text(instance.start),
+            "period_end": optional_moment_text(instance.end),
             "duration": None if first is None or last is None else (last - first).total_seconds(),
-            "duration_start": _moment(first),
-            "duration_end": _moment(last),
+            "duration_start": optional_moment_text(first),
+            "duration_end": optional_moment_text(last),
             **shown,
         }
 
@@ -193,5 +201,50 @@ class StatisticsSerializer(serializers.BaseSerializer[Statistics]):
         return (first, last) if first <= last else (None, None)
 
 
-def _moment(moment: datetime | None) -> str | None:
-    return None if moment is None else Moment().to_representation(moment)
+class PollSerializer(RowSerializer[PollSlot]):
+    """A poll that was expected, and what came of it."""
+
+    nested = frozenset({"errors"})
+
+    source = serializers.CharField()  # type: ignore[assignment] # a field of this name, not its source
+    slot = serializers.IntegerField()
+    node = serializers.CharField()
+    shard = serializers.IntegerField()
+    due = Moment()
+    deadline = Moment()
+    state = serializers.ChoiceField(choices=STATES)
+    note = serializers.CharField()  # why no order went out
+    parts = serializers.IntegerField(allow_null=True)
+    received = serializers.IntegerField()  # of the parts
+    received_at = Moment(allow_null=True)
+    read_at = Moment(allow_null=True)
+    samples = serializers.IntegerField()
+    guests = serializers.IntegerField(allow_null=True)
+    errors = serializers.JSONField()  # type: ignore[assignment] # a field of this name
+
+
+class UsageSerializer(RowsOfOneForm[Usage]):
+    """How much of one kind a group used in one period. ``context``: ``period`` and ``groups``."""
+
+    def columns(self) -> list[str]:
+        groups = (f"groupby.{group}" for group in self.context["groups"])
+        return [*groups, "period", "period_start", "period_end", "usage", "flavor", "amount", "unit", *_COUNTED]
+
+    def lines(self, found: Sequence[Usage]) -> list[list[Any]]:
+        return [[*row.pop("groupby").values(), *row.values()] for row in self.rows(found)]
+
+    def to_representation(self, instance: Usage) -> dict[str, Any]:
+        return {
+            "groupby": instance.group,
+            "period": self.context["period"],
+            "period_start": moment_text(instance.start),
+            "period_end": moment_text(instance.end),
+            "usage": instance.use.name,
+            "flavor": instance.flavor,
+            "amount": instance.amount,
+            "unit": instance.use.unit,
+            **{name: getattr(instance, name) for name in _COUNTED},
+        }
+
+
+_COUNTED = ("resources", "hours", "gap_hours")

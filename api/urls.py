@@ -10,11 +10,13 @@ from api.views.capabilities import CapabilitiesView
 from api.views.description import DocsView, OpenAPIView
 from api.views.events import EventsView, EventTypesView, EventTypeTraitsView, EventTypeTraitView, EventView
 from api.views.meters import MetersView, MeterView
+from api.views.polls import PollsView
 from api.views.query import QuerySamplesView
 from api.views.resources import ResourcesView, ResourceView
 from api.views.root import NothingHere, VersionsView
 from api.views.samples import SamplesView, SampleView, VerificationView
 from api.views.statistics import StatisticsView
+from api.views.usage import UsageView
 from api.views.v1 import (
     V1DurationView,
     V1MetersView,
@@ -71,6 +73,8 @@ urlpatterns = [
     _v2("event_types/(?P<event_type>[^/]+)/traits/(?P<trait>[^/]+)", EventTypeTraitView, "event_trait"),
     _v2("capabilities", CapabilitiesView, "capabilities"),
     _v2(r"(?:query/)?alarms(?:/[\s\S]*)?", AlarmsView, "alarms"),
+    _v2("usage", UsageView, "usage"),
+    _v2("polls", PollsView, "polls"),
     *V1,
     _v2(r"openapi\.json", OpenAPIView, "openapi"),
     _v2("docs", DocsView, "docs"),

@@ -40,7 +40,7 @@ WITHOUT_DJANGO = (
     "sources", "sources_file", "yaml_lines", "definition_files", "events", "event_messages", "event_settings",
     "event_sifting", "plugins", "contracts", "environment", "setting_reader", "access_settings", "transport",
     "keystone", "doctor/keystone",
-    "topology", "schedule", "celery",
+    "serving_settings", "serving", "topology", "schedule", "celery",
     "doctor/finding", "doctor/meters", "doctor/host", "doctor/broker",
 )  # fmt: skip
 

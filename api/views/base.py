@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
+from hashlib import blake2b
 from typing import Any, ClassVar, cast
 
+from django.conf import settings
+from django.http import HttpRequest, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.utils.cache import get_conditional_response, patch_vary_headers
+from rest_framework import status
 from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -13,12 +20,17 @@ from rest_framework.views import APIView
 
 from api import policy_file, rate
 from api.arguments import Arguments
+from api.deadline import deadline
 from api.described import Answer
 from api.errors import refused
 from api.filters import Fields
+from api.listing import Listing, answer
+from api.media import JSONRenderer, PageRenderer
+from api.streams import CSVRenderer, NDJSONRenderer, StreamRenderer
 from metering.models import Caller
 
-LIMIT = 100  # rows of a listing that asks for no number
+LIMIT: int = settings.METERING.serving.limit  # rows of a listing in JSON that asks for no number
+VARY = ("Accept", "X-Auth-Token", "Authorization", "Cookie")  # what an answer depends on beside its address
 
 
 class ApiView(APIView):
@@ -79,9 +91,41 @@ class LedgerView(ApiView):
         if "\0" in request.path:
             raise NotFound("Nothing has a NUL in its name")  # and PostgreSQL would not even look
 
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        with deadline():
+            return super().dispatch(request, *args, **kwargs)
+
+    def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
+        if isinstance(response, Response) and isinstance(getattr(request, "accepted_renderer", None), StreamRenderer):
+            request.accepted_renderer, request.accepted_media_type = JSONRenderer(), JSONRenderer.media_type
+        final = super().finalize_response(request, response, *args, **kwargs)
+        patch_vary_headers(final, VARY)
+        if request.method == "GET" and final.status_code == status.HTTP_200_OK:
+            final["Cache-Control"] = "private, no-cache"  # to be kept only by who asked, and not used unasked
+            if isinstance(final, Response) and request.accepted_renderer.format == "json":
+                final.add_post_render_callback(partial(conditional, request._request))
+        return final
+
     def arguments(self) -> Arguments:
         """The request's parameters. Raises a 400 for one that this view does not take."""
         return Arguments.of(self.request, self.parameters(self.request.method or ""))
+
+
+class ListingView(LedgerView):
+    """Rows of one kind: a page of them, or all as a stream."""
+
+    renderer_classes = (JSONRenderer, PageRenderer, CSVRenderer, NDJSONRenderer)
+
+    def answer(self, found: Listing, arguments: Arguments) -> Response | StreamingHttpResponse:
+        """These rows, as the request wants them."""
+        return answer(self.request, found, arguments, limit=LIMIT)
+
+
+def conditional(request: HttpRequest, response: Response) -> HttpResponseBase | None:
+    """Name what was answered by its content; nothing is sent to who has it already."""
+    tag = f'"{blake2b(response.content, digest_size=16).hexdigest()}"'
+    response["ETag"] = tag
+    return get_conditional_response(request, etag=tag, response=response)
 
 
 def listing(serializer: type[BaseSerializer[Any]], rows: Iterable[Any], **context: Any) -> Response:

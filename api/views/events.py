@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from functools import partial
+from uuid import UUID
+
+from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -9,26 +14,26 @@ from api import filters
 from api.described import one, rows
 from api.errors import missing
 from api.event_filters import read_event_query
+from api.listing import PAGING, Listing
 from api.permissions import check_admin
 from api.serializers import EventSerializer, shown_trait
-from api.views.base import LIMIT, LedgerView, listing
+from api.views.base import LIMIT, LedgerView, ListingView
 from metering.identity import stored_id
 from metering.models import Event, EventTrait, EventType
+from metering.models.event_queries import event_page
 
 
-class EventsView(LedgerView):
+class EventsView(ListingView):
     """Events, oldest first."""
 
     rule = "telemetry:events:index"
-    known = filters.ARGUMENTS | {"limit"}
+    known = filters.ARGUMENTS | PAGING
     answers = rows("Event")
 
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> HttpResponseBase:
         arguments = self.arguments()
-        question = read_event_query(arguments)
-        limit = arguments.limit(LIMIT)
-        found = Event.objects.visible_to(self.caller).matching(question)
-        return listing(EventSerializer, found.oldest_first()[:limit])
+        found = Event.objects.visible_to(self.caller).matching(read_event_query(arguments))
+        return self.answer(Listing(EventSerializer, partial(event_page, found), (datetime, UUID)), arguments)
 
 
 class EventView(LedgerView):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 
 from django.conf import settings
+from django.http.response import HttpResponseBase
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -13,15 +15,15 @@ from api import filters
 from api.arguments import read_boolean
 from api.described import Answer, rows
 from api.errors import Fault, invalid_input
+from api.listing import PAGING, Listing
 from api.posting import completed, idempotency_key, read_samples
 from api.serializers import MeterSerializer, OldSampleSerializer
-from api.views.base import LIMIT, LedgerView, listing
+from api.views.base import ListingView
+from api.views.samples import sample_listing
 from metering.environment import Environment
 from metering.errors import BrokerAway, PostRefused
 from metering.models import Series
-from metering.models.newest import newest_samples
-from metering.models.originals import ids_given
-from metering.models.owners import latest_owners
+from metering.models.owners import distinct_page, owner_page
 from metering.posting import post
 
 log = logging.getLogger(__name__)
@@ -33,25 +35,21 @@ AWAY = (
 )
 
 
-class MetersView(LedgerView):
+class MetersView(ListingView):
     """The meters of each resource. With ``unique`` each meter once, whatever the resource."""
 
     rule = "telemetry:get_meters"
-    known = filters.ARGUMENTS | {"limit", "unique"}
+    known = filters.ARGUMENTS | PAGING | {"unique"}
     fields = filters.METER_FIELDS
     answers = rows("Meter")
 
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> HttpResponseBase:
         arguments = self.arguments()
         query = filters.read_query(arguments, self.fields, self.caller)
-        limit = arguments.limit(LIMIT)
         unique = arguments.boolean("unique", default=_unique(query))
         found = Series.objects.visible_to(self.caller).matching(query.question)
-        if unique:
-            nobody = dict.fromkeys(("resource_id", "project_id", "user_id", "source"))
-            meters = [{**nobody, **row} for row in found.distinct_meters()[:limit]]
-            return listing(MeterSerializer, meters)
-        return listing(MeterSerializer, latest_owners(found, limit))
+        read = partial(distinct_page if unique else owner_page, found)
+        return self.answer(Listing(MeterSerializer, read, (int,)), arguments)
 
 
 def _unique(query: filters.Query) -> bool:
@@ -63,12 +61,12 @@ def _unique(query: filters.Query) -> bool:
     return value
 
 
-class MeterView(LedgerView):
+class MeterView(ListingView):
     """The samples of one meter, newest first; more of them by POST."""
 
     rule = "telemetry:get_samples"
     rules = {"POST": "telemetry:create_samples"}
-    known = filters.ARGUMENTS | {"limit"}
+    known = filters.ARGUMENTS | PAGING
     knowns = {"POST": frozenset({"direct"})}
     fields = filters.SAMPLE_FIELDS
     answers = {
@@ -83,11 +81,10 @@ class MeterView(LedgerView):
         ),
     }
 
-    def get(self, request: Request, name: str) -> Response:
+    def get(self, request: Request, name: str) -> HttpResponseBase:
         arguments = self.arguments()
         question = filters.read_query(arguments, self.fields, self.caller).question.of_meter(name)
-        samples = newest_samples(self.caller, question, arguments.limit(LIMIT))
-        return listing(OldSampleSerializer, samples, ids=ids_given(samples))
+        return self.answer(sample_listing(OldSampleSerializer, self.caller, question), arguments)
 
     def post(self, request: Request, name: str) -> Response:
         """Samples of this meter; with ``direct`` they are stored before the answer, else the broker has them."""

@@ -2,35 +2,51 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 from django.conf import settings
+from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from api import filters
 from api.described import one, rows
 from api.errors import missing
+from api.listing import PAGING, Listing
+from api.rows import RowsOfOneForm
 from api.serializers import SampleSerializer, VerificationSerializer
-from api.views.base import LIMIT, LedgerView, listing
+from api.views.base import LedgerView, ListingView
 from metering.identity import stored_id
 from metering.models import Caller, Sample
-from metering.models.newest import newest_samples
 from metering.models.originals import ids_given
+from metering.models.questions import Question
+from metering.models.sample_pages import PLACE, SampleStream, sample_page
 from metering.verifying import verify
 
 
-class SamplesView(LedgerView):
+def sample_listing(serializer: type[RowsOfOneForm[Any]], caller: Caller, question: Question) -> Listing:
+    """The samples asked for, newest first."""
+    return Listing(
+        serializer,
+        partial(sample_page, caller, question),
+        PLACE,
+        streamed=lambda: Listing(serializer, SampleStream(caller, question).page, PLACE),
+    )
+
+
+class SamplesView(ListingView):
     """Samples, newest first."""
 
     rule = "telemetry:get_samples"
-    known = filters.ARGUMENTS | {"limit"}
+    known = filters.ARGUMENTS | PAGING
     fields = filters.SAMPLE_FIELDS
     answers = rows("Sample")
 
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> HttpResponseBase:
         arguments = self.arguments()
         query = filters.read_query(arguments, self.fields, self.caller)
-        samples = newest_samples(self.caller, query.question, arguments.limit(LIMIT))
-        return listing(SampleSerializer, samples, ids=ids_given(samples))
+        return self.answer(sample_listing(SampleSerializer, self.caller, query.question), arguments)
 
 
 class SampleView(LedgerView):

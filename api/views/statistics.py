@@ -7,23 +7,25 @@ from datetime import timedelta
 from itertools import zip_longest
 
 from django.db import DataError
+from django.http.response import HttpResponseBase
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from api import filters
 from api.arguments import Arguments
 from api.described import rows
 from api.errors import Fault, not_supported, unknown_argument
+from api.listing import Listing
 from api.serializers import StatisticsSerializer
-from api.views.base import LedgerView, listing
+from api.views.base import ListingView
 from metering.models import Series
 from metering.models.figures import COUNTABLE, FUNCTIONS, STANDARD, Figure
 from metering.models.statistics import is_group
 
+_WITH_PARAM = ("cardinality", "percentile")
 _NUMBER = re.compile(r"[0-9]{1,3}(\.[0-9]{1,9})?")
 
 
-class StatisticsView(LedgerView):
+class StatisticsView(ListingView):
     """Figures of one meter's samples, by unit, group and period of time."""
 
     rule = "telemetry:compute_statistics"
@@ -31,20 +33,22 @@ class StatisticsView(LedgerView):
     fields = filters.SAMPLE_FIELDS
     answers = rows("Statistics", 404, 501)
 
-    def get(self, request: Request, name: str) -> Response:
+    def get(self, request: Request, name: str) -> HttpResponseBase:
         arguments = self.arguments()
         question = filters.read_query(arguments, self.fields, self.caller).question.of_meter(name)
         period = _period(arguments)
         selected = _figures(arguments)
         figures = selected or [Figure(function) for function in STANDARD]
+        groups = _groups(arguments)
         meters = Series.objects.visible_to(self.caller)
         try:
-            found = meters.statistics(question, figures, group_by=_groups(arguments), period=period)
+            found = meters.statistics(question, figures, group_by=groups, period=period)
         except OverflowError as exc:
             raise _too_long(period, exc) from exc
         except DataError as exc:
             raise Fault("The volumes are too large to be added up") from exc
-        return listing(StatisticsSerializer, found, period=period, window=question.window, selected=bool(selected))
+        context = {"period": period, "window": question.window, "groups": groups, "figures": figures}
+        return self.answer(Listing.whole(StatisticsSerializer, found, **context, selected=bool(selected)), arguments)
 
 
 def _period(arguments: Arguments) -> int:
@@ -78,7 +82,12 @@ def _figures(arguments: Arguments) -> list[Figure]:
     return list(dict.fromkeys(_figure(function, param) for function, param in zip_longest(functions, params)))
 
 
-def _figure(function: str, param: str | None) -> Figure:
+def _figure(asked: str, param: str | None) -> Figure:
+    """A function, with its parameter by place or behind a slash: ``percentile/95``."""
+    function, slash, own = asked.partition("/")
+    if slash and (function not in _WITH_PARAM or param):
+        raise Fault(f"Bad aggregate: {asked}" + (f".{param}" if param else ""))
+    param = own if slash else param
     if function == "cardinality":
         if param not in COUNTABLE:
             raise Fault(f"Bad aggregate: cardinality.{param or None}")

@@ -11,7 +11,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from api.errors import Fault, missing
-from api.serializers import MeterSerializer, Moment, OldSampleSerializer
+from api.rows import moment_text
+from api.serializers import MeterSerializer, OldSampleSerializer
 from api.v1_query import MOST_ROWS, counted, read_v1_query
 from api.views.base import LedgerView, listing
 from metering.models import Caller, Series
@@ -63,7 +64,7 @@ def _meters_of(caller: Caller, seen: list[SeenResource]) -> dict[tuple[str, str]
 
 
 def _resource(seen: SeenResource, meters: list[dict[str, str]]) -> dict[str, Any]:
-    first, last = (Moment().to_representation(moment) for moment in (seen.first_sample, seen.last_sample))
+    first, last = (moment_text(moment) for moment in (seen.first_sample, seen.last_sample))
     return {
         "resource_id": seen.resource_id,
         "project_id": seen.project_id,
@@ -122,7 +123,7 @@ class V1DurationView(V1View):
         last = min(max(lasts), end or max(lasts)) if rows else None
         if first is None or last is None or first > last:
             return Response(dict.fromkeys(("start_timestamp", "end_timestamp", "duration")))
-        shown = Moment().to_representation
+        shown = moment_text
         duration = (last - first).total_seconds()
         return Response({"start_timestamp": shown(first), "end_timestamp": shown(last), "duration": duration})
 

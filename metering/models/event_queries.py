@@ -13,6 +13,7 @@ from django.db.models import Q
 from django.db.models.lookups import Lookup
 
 from metering.events import Trait, TraitType
+from metering.models.paging import Key, Page, cut
 from metering.models.queries import VisibleQuerySet
 
 if TYPE_CHECKING:
@@ -91,11 +92,21 @@ class EventQuerySet(VisibleQuerySet["Event"]):
 
     def after(self, event: Event) -> Self:
         """Those that come behind this one, oldest first."""
-        later = Q(generated=event.generated, message_id__gt=event.message_id) | Q(generated__gt=event.generated)
-        return self.filter(later, generated__gte=event.generated)  # the bound by which partitions are left out
+        return self.behind(event.generated, event.message_id)
+
+    def behind(self, generated: datetime, message_id: uuid.UUID) -> Self:
+        """Those that come behind such a one, oldest first."""
+        later = Q(generated=generated, message_id__gt=message_id) | Q(generated__gt=generated)
+        return self.filter(later, generated__gte=generated)  # the bound by which partitions are left out
 
     def oldest_first(self) -> Self:
         return self.select_related("event_type").order_by("generated", "message_id")
+
+
+def event_page(found: EventQuerySet, after: Key | None, limit: int) -> Page[Event]:
+    """The next ``limit`` of these, oldest first, behind one of this time and id."""
+    rest = found if after is None else found.behind(*after)
+    return cut(rest.oldest_first(), limit, lambda event: (event.generated, event.message_id))
 
 
 @models.JSONField.register_lookup

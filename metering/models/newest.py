@@ -34,11 +34,11 @@ def newest_samples(caller: Caller, question: Question, limit: int) -> list[Sampl
     If there are enough of the last day, no older one is looked at, nor thought of: to plan a question about every
     day's partition takes longer than to answer it.
     """
-    recent = list(_in_sight(caller, question, limit, datetime.now(UTC) - RECENT).newest_first()[:limit])
-    return recent if len(recent) == limit else list(_in_sight(caller, question, limit).newest_first()[:limit])
+    recent = list(in_sight(caller, question, limit, datetime.now(UTC) - RECENT).newest_first()[:limit])
+    return recent if len(recent) == limit else list(in_sight(caller, question, limit).newest_first()[:limit])
 
 
-def _in_sight(caller: Caller, question: Question, limit: int, start: datetime | None = None) -> SampleQuerySet:
+def in_sight(caller: Caller, question: Question, limit: int, start: datetime | None = None) -> SampleQuerySet:
     """The samples asked for, read at or after ``start``; or fewer, with the newest among them."""
     samples = Sample.objects.between(start, None)
     if limit <= MOST and not question.metadata and question.message_id is None:

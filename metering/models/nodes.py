@@ -9,6 +9,8 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from metering.models.paging import Key, Page, cut
+
 
 class NodeQuerySet(models.QuerySet["Node"]):
     """Nodes."""
@@ -47,6 +49,11 @@ class Node(models.Model):
         return self.publisher
 
 
+RECEIVED, MISSED, EXPECTED = "received", "missed", "expected"
+STATES = (EXPECTED, MISSED, RECEIVED)
+_WHOLE = Q(parts__isnull=False, received=models.F("parts"))
+
+
 class PollSlotQuerySet(models.QuerySet["PollSlot"]):
     """Polls."""
 
@@ -56,7 +63,14 @@ class PollSlotQuerySet(models.QuerySet["PollSlot"]):
 
     def missed(self, now: datetime | None = None) -> PollSlotQuerySet:
         """Expected and, in whole or in part, not received."""
-        return self.closed(now).filter(~Q(received=models.F("parts")) | Q(parts=None))
+        return self.closed(now).exclude(_WHOLE)
+
+    def in_state(self, state: str) -> PollSlotQuerySet:
+        """Those of which `PollSlot.state` says this."""
+        now = timezone.now()
+        if state == MISSED:
+            return self.missed(now)
+        return self.filter(_WHOLE) if state == RECEIVED else self.filter(deadline__gte=now).exclude(_WHOLE)
 
 
 class PollSlot(models.Model):
@@ -92,3 +106,18 @@ class PollSlot(models.Model):
 
     def __str__(self) -> str:
         return f"{self.source} {self.slot} on {self.node}"
+
+    @property
+    def state(self) -> str:
+        """``received`` when all of it is here; else ``expected`` until its deadline, and then ``missed``: a gap."""
+        if self.parts is not None and self.received == self.parts:
+            return RECEIVED
+        return MISSED if self.deadline < timezone.now() else EXPECTED
+
+
+def poll_page(found: PollSlotQuerySet, after: Key | None, limit: int) -> Page[PollSlot]:
+    """The next ``limit`` of these, the latest due first, behind one of this time and id."""
+    if after is not None:
+        due, last = after
+        found = found.filter(Q(due=due, id__lt=last) | Q(due__lt=due), due__lte=due)
+    return cut(found.order_by("-due", "-id"), limit, lambda poll: (poll.due, poll.id))

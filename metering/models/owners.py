@@ -9,14 +9,16 @@ from typing import Any
 from django.db.models import Exists, OuterRef
 
 from metering.models.ledger import Series
+from metering.models.paging import Key, Page, cut
 from metering.models.queries import SeriesQuerySet, latest_of_series
 from metering.models.questions import Window
 
 _SAME = ("meter", "type", "unit", "resource_id", "source")
 
 
-def latest_owners(found: SeriesQuerySet, limit: int | None) -> list[Series]:
-    """The first ``limit`` by id, one of each (meter, type, unit, resource, source): whose sample is the latest.
+def latest_owners(found: SeriesQuerySet, limit: int | None, after: int = 0) -> list[Series]:
+    """The first ``limit`` by id behind ``after``, one of each (meter, type, unit, resource, source): whose sample is
+    the latest.
 
     One statement, from the series alone; only where there was more than one owner among those found, samples
     are looked at.
@@ -24,7 +26,7 @@ def latest_owners(found: SeriesQuerySet, limit: int | None) -> list[Series]:
     rivals = found.filter(**{column: OuterRef(column) for column in _SAME}).exclude(id=OuterRef("id"))
     query = found.annotate(contested=Exists(rivals)).order_by("id")
     chosen: list[Series] = []
-    last = 0
+    last = after
     while limit is None or len(chosen) < limit:
         wanted = None if limit is None else limit - len(chosen)
         page: list[Any] = list(query.filter(id__gt=last)[:wanted])
@@ -34,6 +36,21 @@ def latest_owners(found: SeriesQuerySet, limit: int | None) -> list[Series]:
             break
         last = page[-1].id
     return chosen
+
+
+def owner_page(found: SeriesQuerySet, after: Key | None, limit: int) -> Page[Series]:
+    """The next ``limit`` of `latest_owners`, behind the series whose id ``after`` holds."""
+    rows = latest_owners(found, limit + 1, after[0] if after else 0)
+    return Page(rows, None) if len(rows) <= limit else Page(rows[:limit], (rows[limit - 1].id,))
+
+
+def distinct_page(found: SeriesQuerySet, after: Key | None, limit: int) -> Page[Series]:
+    """The next ``limit`` of `distinct_meters`, of no resource and no owner."""
+    meters: Any = found.distinct_meters()
+    page: Page[Any] = cut(meters.filter(first__gt=after[0]) if after else meters, limit, lambda row: (row["first"],))
+    nobody: dict[str, Any] = dict.fromkeys(("resource_id", "project_id", "user_id", "source"))
+    rows = [Series(**nobody, **{name: row[name] for name in ("meter", "type", "unit")}) for row in page.rows]
+    return Page(rows, page.next)
 
 
 def _former(found: SeriesQuerySet, contested: Iterable[Series]) -> set[int]:

@@ -15,7 +15,15 @@ from django.db.models.functions import Coalesce
 from metering.identity import EPOCH, prefix_of
 from metering.models.access import Caller
 from metering.models.figures import Figure
-from metering.models.questions import Question, Scalar, Window, metadata_condition
+from metering.models.questions import (
+    OneOf,
+    Question,
+    Scalar,
+    Wanted,
+    Window,
+    column_condition,
+    metadata_condition,
+)
 from metering.models.statistics import Statistics, add_up
 
 if TYPE_CHECKING:
@@ -46,9 +54,9 @@ class VisibleQuerySet(models.QuerySet[Row]):
             return self.none()
         return self.filter(**{f"{self.of_series}project_id": caller.project_id})
 
-    def of(self, wanted: Mapping[str, str | None]) -> Self:
+    def of(self, wanted: Mapping[str, Wanted]) -> Self:
         """Those whose series has these values; None is null."""
-        return self.filter(**{f"{self.of_series}{column}": value for column, value in wanted.items()})
+        return self.filter(*(column_condition(f"{self.of_series}{name}", value) for name, value in wanted.items()))
 
 
 class SeriesQuerySet(VisibleQuerySet["Series"]):
@@ -76,7 +84,7 @@ class SeriesQuerySet(VisibleQuerySet["Series"]):
         """
         return add_up(self.of(question.equal), question, figures, group_by, period)
 
-    def with_latest_metadata(self, wanted: Mapping[str, Scalar], window: Window) -> Self:
+    def with_latest_metadata(self, wanted: Mapping[str, Scalar | OneOf], window: Window) -> Self:
         """Those whose latest sample within the window says this of its resource."""
         from metering.models.ledger import ResourceMetadata  # noqa: PLC0415  # it imports this module
 
@@ -113,7 +121,7 @@ def latest_of_series(column: str, window: Window) -> Coalesce:
 class ResourceMetadataQuerySet(models.QuerySet["ResourceMetadata"]):
     """Metadata."""
 
-    def saying(self, wanted: Mapping[str, Scalar]) -> models.QuerySet[ResourceMetadata, Any]:
+    def saying(self, wanted: Mapping[str, Scalar | OneOf]) -> models.QuerySet[ResourceMetadata, Any]:
         """The ids of those that say all of this, by the index of their documents."""
         return self.filter(metadata_condition(wanted, "document")).values("id")
 
@@ -121,7 +129,7 @@ class ResourceMetadataQuerySet(models.QuerySet["ResourceMetadata"]):
 class ToldMetadataQuerySet(models.QuerySet["ToldMetadata"]):
     """Which resources have had which metadata."""
 
-    def resources_saying(self, wanted: Mapping[str, Scalar]) -> models.QuerySet[ToldMetadata, Any]:
+    def resources_saying(self, wanted: Mapping[str, Scalar | OneOf]) -> models.QuerySet[ToldMetadata, Any]:
         """The ids of the resources that have once said all of this."""
         from metering.models.ledger import ResourceMetadata  # noqa: PLC0415  # it imports this module
 

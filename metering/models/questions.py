@@ -6,12 +6,37 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from django.db.models import Q
 
 Scalar = str | int | float | bool | None
 
+
+class OneOf(tuple[Scalar, ...]):
+    """Several values, each of which will do."""
+
+    __slots__ = ()
+
+
+Wanted = str | None | OneOf  # of a column
+
 MOST_CUTS = 5  # dots in a metadata key that may stand within a name as well as between two
+
+
+class Place(NamedTuple):
+    """Where a sample stands in a listing, newest first."""
+
+    ts: datetime
+    series_id: int
+    message_id: uuid.UUID
+
+    def condition(self) -> Q:
+        """That a sample comes behind it."""
+        at_once = Q(ts=self.ts, series_id=self.series_id, message_id__lt=self.message_id)
+        beside = Q(ts=self.ts, series_id__lt=self.series_id)
+        # The first bound is that by which partitions and entries of the index are left out.
+        return Q(ts__lte=self.ts) & (Q(ts__lt=self.ts) | beside | at_once)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +51,7 @@ class Window:
     margin: timedelta = timedelta(0)
     without_start: bool = False  # a reading at the very start does not count
     with_end: bool = False  # one at the very end does
+    behind: Place | None = None  # only what comes behind this sample, newest first
 
     @property
     def lower(self) -> datetime | None:
@@ -46,6 +72,8 @@ class Window:
             bounds &= Q((f"{column}__gt" if self.without_start else f"{column}__gte", self.lower))
         if self.upper is not None:
             bounds &= Q((f"{column}__lte" if self.with_end else f"{column}__lt", self.upper))
+        if self.behind is not None:
+            bounds &= self.behind.condition()
         return bounds
 
 
@@ -54,11 +82,11 @@ class Question:
     """Which rows are asked for; every part narrows it down.
 
     ``equal`` maps columns of a series to the wanted value (None: null), ``metadata`` dotted keys to a
-    value of the wanted type.
+    value of the wanted type; either to one of several.
     """
 
-    equal: Mapping[str, str | None] = field(default_factory=dict)
-    metadata: Mapping[str, Scalar] = field(default_factory=dict)
+    equal: Mapping[str, Wanted] = field(default_factory=dict)
+    metadata: Mapping[str, Scalar | OneOf] = field(default_factory=dict)
     window: Window = field(default_factory=Window)
     message_id: uuid.UUID | None = None
 
@@ -67,14 +95,29 @@ class Question:
         return replace(self, equal={**self.equal, "meter": name})
 
 
-def metadata_condition(wanted: Mapping[str, Scalar], column: str) -> Q:
+def column_condition(column: str, wanted: Wanted) -> Q:
+    """That a column has the wanted value, or one of them."""
+    if not isinstance(wanted, OneOf):
+        return Q((column, wanted))
+    texts = Q((f"{column}__in", [value for value in wanted if value is not None]))
+    return texts | Q((column, None)) if None in wanted else texts
+
+
+def fits(value: str | None, wanted: Wanted) -> bool:
+    """Whether a value is the wanted one, or one of them."""
+    return value in wanted if isinstance(wanted, OneOf) else value == wanted
+
+
+def metadata_condition(wanted: Mapping[str, Scalar | OneOf], column: str) -> Q:
     """That the metadata document in ``column`` says all of this. A number equals no text."""
     condition = Q()
-    for key, value in wanted.items():
-        said = Q()
-        for names in ways(key):
-            said |= Q((f"{column}__contains", _nested(names, value)))
-        condition &= said
+    for key, values in wanted.items():
+        said = [
+            (f"{column}__contains", _nested(names, value))
+            for value in (values if isinstance(values, OneOf) else (values,))
+            for names in ways(key)
+        ]
+        condition &= Q(*said, _connector=Q.OR)
     return condition
 
 

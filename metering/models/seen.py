@@ -12,7 +12,9 @@ from django.db.models import Exists, F, OuterRef, Subquery
 
 from metering.models.access import Caller
 from metering.models.ledger import Resource, Sample, Series
-from metering.models.questions import Question
+from metering.models.paging import Key, Page, cut
+from metering.models.queries import ResourceQuerySet
+from metering.models.questions import Question, fits
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class SeenResource:
     meters: Sequence[str] = field(default_factory=tuple)
 
 
-_SHOWN = ("resource_id", "source", "user_id", "project_id", "first_sample", "last_sample", "metadata__body")
+_SHOWN = ("id", "resource_id", "source", "user_id", "project_id", "first_sample", "last_sample", "metadata__body")
 
 
 def resources_seen(caller: Caller, question: Question, limit: int | None, *, meters: bool) -> list[SeenResource]:
@@ -37,9 +39,17 @@ def resources_seen(caller: Caller, question: Question, limit: int | None, *, met
 
     With a window: those that had samples in it, as they were then.
     """
+    return resource_page(caller, question, None, limit, meters=meters).rows
+
+
+def resource_page(
+    caller: Caller, question: Question, after: Key | None, limit: int | None, *, meters: bool
+) -> Page[SeenResource]:
+    """The next ``limit`` of them, behind the resource whose id ``after`` holds."""
+    found = Resource.objects.filter(id__gt=after[0]) if after else Resource.objects.all()
     if question.window.is_open:
-        return _now(caller, question, limit, meters=meters)
-    return _then(caller, question, limit)
+        return _now(caller, question, found, limit, meters=meters)
+    return _then(caller, question, found, limit)
 
 
 def resource_seen(caller: Caller, resource_id: str) -> SeenResource | None:
@@ -49,10 +59,13 @@ def resource_seen(caller: Caller, resource_id: str) -> SeenResource | None:
     return None if row is None else _with_meters(caller, [row])[0]
 
 
-def _now(caller: Caller, question: Question, limit: int | None, *, meters: bool) -> list[SeenResource]:
-    found = Resource.objects.visible_to(caller).matching(question)
-    rows = list(found.order_by("id").values_list(*_SHOWN, named=True)[:limit])
-    return _with_meters(caller, rows) if meters else [_seen(row, ()) for row in rows]
+def _now(
+    caller: Caller, question: Question, found: ResourceQuerySet, limit: int | None, *, meters: bool
+) -> Page[SeenResource]:
+    found = found.visible_to(caller).matching(question)
+    page = cut(found.order_by("id").values_list(*_SHOWN, named=True), limit, lambda row: (row.id,))
+    rows = _with_meters(caller, page.rows) if meters else [_seen(row, ()) for row in page.rows]
+    return Page(rows, page.next)
 
 
 def _with_meters(caller: Caller, rows: list[Any]) -> list[SeenResource]:
@@ -76,17 +89,18 @@ def _seen(row: Any, meters: Sequence[str]) -> SeenResource:
     )
 
 
-def _then(caller: Caller, question: Question, limit: int | None) -> list[SeenResource]:
+def _then(caller: Caller, question: Question, found: ResourceQuerySet, limit: int | None) -> Page[SeenResource]:
     """Which resources, then what each of their series had in the window: few rows, each an index look-up."""
     visible = Series.objects.visible_to(caller)
     own = visible.filter(resource_id=OuterRef("resource_id"), source=OuterRef("source")).matching(question)
     window = question.window
-    chosen = Resource.objects.filter(Exists(own))
+    chosen = found.filter(Exists(own))
     if window.lower is not None:
         chosen = chosen.filter(last_sample__gte=window.lower)
     if window.upper is not None:
         chosen = chosen.filter(first_sample__lte=window.upper)
-    keys = list(chosen.order_by("id").values_list("resource_id", "source")[:limit])
+    page = cut(chosen.order_by("id").values_list("resource_id", "source", "id"), limit, lambda row: row[2:])
+    keys = [row[:2] for row in page.rows]
     samples = Sample.objects.within(window).filter(series_id=OuterRef("pk"))
     latest = samples.order_by("-ts", "-recorded_at")
     rows = (
@@ -103,7 +117,7 @@ def _then(caller: Caller, question: Question, limit: int | None) -> list[SeenRes
     series: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
         series[row["resource_id"], row["source"]].append({**row})
-    return [seen for key in keys if (seen := _merged(series[key], question))]
+    return Page([seen for key in keys if (seen := _merged(series[key], question))], page.next)
 
 
 def _merged(series: Iterable[dict[str, Any]], question: Question) -> SeenResource | None:
@@ -116,7 +130,7 @@ def _merged(series: Iterable[dict[str, Any]], question: Question) -> SeenResourc
         row
         for row in rows
         if row["last"] is not None
-        and all(row[column] == question.equal.get(column, row[column]) for column in ("user_id", "project_id"))
+        and all(fits(row[column], question.equal.get(column, row[column])) for column in ("user_id", "project_id"))
     ]
     if not read:
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -36,7 +37,7 @@ class Asker:
         response = self.get(path, *q, **params)
         assert response.status_code == 200, response.content
         assert response["Content-Type"] == JSON_TYPE
-        return response.json()
+        return json.loads(response.getvalue())  # which a stream has, too
 
     def refusal(self, path: str, *q: tuple[str, ...], **params: Any) -> tuple[int, str]:
         """Status and text of an answer that must be an error in the API's shape."""

@@ -63,6 +63,7 @@ SAMPLE = {
     "project_id": "red",
     "user_id": "ruth",
 }
+MONTH = "&".join(f"q.field=timestamp&q.op={op}&q.value=2026-{month}-01" for op, month in (("ge", 11), ("lt", 12)))
 TABLE = (
     Route("versions", "/", Sees.EVERYBODY),
     Route("meters", "/v2/meters", Sees.ROWS, takes_project=True),
@@ -79,6 +80,8 @@ TABLE = (
     *(Route("alarms", "/v2/alarms/x", Sees.HOLDERS, method, status=410) for method in map(str.upper, METHODS)),
     Route("events", "/v2/events", Sees.ROWS),
     Route("event", "/v2/events/{event}", Sees.ROW),
+    Route("usage", f"/v2/usage{{slash}}?{MONTH}", Sees.ROWS),
+    Route("polls", "/v2/polls", Sees.ADMINS),
     Route("event_types", "/v2/event_types", Sees.ADMINS),
     Route("event_traits", "/v2/event_types/volume.create.end/traits", Sees.ADMINS),
     Route("openapi", "/v2/openapi.json", Sees.EVERYBODY),

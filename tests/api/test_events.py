@@ -149,7 +149,7 @@ def test_every_clause_about_a_trait_holds() -> None:
             "Invalid input for field/attribute timestamp. Value: 'now'. invalid timestamp format",
         ),
         (("x", "1", "like"), "Invalid input for field/attribute op. Value: 'like'. Value should be one of: "
-         "lt, le, eq, ne, ge, gt"),
+         "lt, le, eq, ne, ge, gt, in"),
     ],
 )  # fmt: skip
 def test_a_wrong_clause_is_refused_with_the_reason(clause: tuple[str, ...], text: str) -> None:
@@ -272,6 +272,6 @@ def test_each_question_is_answered_by_an_index(clause: tuple[str, ...], conditio
         cursor.execute("SET LOCAL enable_seqscan = off")  # of so few rows it would be the cheaper way
         if condition.startswith("traits"):
             cursor.execute("SET LOCAL enable_indexscan = off")  # in order of time, looking at each
-        cursor.execute(f"EXPLAIN {captured[-1]['sql']}")
+        cursor.execute(f"EXPLAIN {captured[-1]['sql'].partition('; ')[2]}")  # behind its time limit
         plan = "\n".join(line for (line,) in cursor.fetchall())
     assert any(condition in line for line in plan.splitlines() if "Index Cond" in line), plan

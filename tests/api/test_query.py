@@ -176,7 +176,7 @@ VALID = "['message_id', 'meter', 'project', 'resource', 'search_offset', 'source
         ],
         (
             ("user", "x", "like"),
-            "Invalid input for field/attribute op. Value: 'like'. Value should be one of: lt, le, eq, ne, ge, gt",
+            "Invalid input for field/attribute op. Value: 'like'. Value should be one of: lt, le, eq, ne, ge, gt, in",
         ),
         (("user", "a\x00b"), "Invalid input for field/attribute q.value. Value: 'a\\x00b'. It holds a NUL"),
     ],
@@ -224,7 +224,7 @@ def test_the_four_lists_go_together_by_place_and_short_ones_leave_the_rest_to_th
         ("q=1", 'Unknown argument: "q"'),
         ("q.wrong=1", 'Unknown argument: "q.wrong"'),
         ("format=json", 'Unknown argument: "format"'),
-        ("marker=%00", 'Unknown argument: "marker"'),
+        ("marker=%00", "Invalid input for field/attribute marker."),
         ("&".join(f"q.field=f{n}" for n in range(2_000)), "The request is refused"),
     ],
 )
@@ -276,6 +276,64 @@ def test_a_body_that_cannot_be_understood_is_refused(body: str, content_type: st
 def test_a_very_deep_metadata_key_is_refused() -> None:
     assert asking.admin().refusal("/v2/samples", ("metadata" + ".x" * 1_000, "1"))[0] == 400
     assert asking.admin().ask("/v2/samples", ("metadata" + ".x" * 30, "1")) == []
+
+
+def test_several_values_of_one_field_are_alternatives() -> None:
+    store(reading(1, metadata={"n": 1}), reading(2, resource="web-2", metadata={"n": "1"}))
+    store(reading(3, resource="a,b", user=None, metadata={"n": 2}), reading(4, 90, meter="vcpus", project="blue"))
+    asker = asking.admin()
+
+    def among(field: str, *values: str) -> list[tuple[str, ...]]:
+        return [(field, value, "in") for value in values]
+
+    assert volumes(asker, *among("resource", "web-2", "a,b", "nothing")) == [2, 3]
+    assert volumes(asker, *among("resource_id", "web-2"), *among("resource", "web-1")) == [1, 2, 4]
+    assert volumes(asker, *among("user", "None", "sam")) == [3]
+    assert volumes(asker, *among("metadata.n", "1", "2")) == [1, 3]
+    assert volumes(asker, *among("meter", "cpu", "vcpus"), *among("project", "blue", "red"), ("user", "ruth")) == [
+        1,
+        2,
+        4,
+    ]
+    recent = ("timestamp", "2026-11-23T12:01", "ge")
+    for path in ("/v2/meters", "/v2/resources"):
+        assert len(asker.ask(path, *among("project", "red", "blue"))) == (4 if path == "/v2/meters" else 3)
+    assert [row["project_id"] for row in asker.ask("/v2/resources", recent, *among("project", "red", "blue"))] == [
+        "blue"
+    ]
+    [row] = asker.ask("/v2/meters/cpu/statistics", *among("resource", "web-1", "web-2"))
+    assert row["sum"] == 3
+    own = asking.of("red")
+    assert volumes(own, *among("project", "red")) == [1, 2, 3]
+    assert own.refusal("/v2/samples", *among("project", "red", "blue")) == (
+        401,
+        "Not Authorized to access project blue",
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "clauses"),
+    [
+        ("/v2/samples", [("resource", "a", "in"), ("resource_id", "b")]),
+        ("/v2/samples", [("timestamp", "2026-11-23", "in")]),
+        ("/v2/samples", [("message_id", "x", "in")]),
+        ("/v2/meters", [("unique", "True", "in")]),
+        ("/v2/events", [("event_type", "x", "in")]),
+        ("/v2/events", [("some_trait", "x", "in")]),
+    ],
+)
+def test_where_alternatives_are_not_known_they_are_refused(path: str, clauses: list[tuple[str, ...]]) -> None:
+    status, text = asking.admin().refusal(path, *clauses)
+    assert (status, text.split(". ")[:2]) == (400, ["Invalid input for field/attribute op", "Value: 'in'"])
+
+
+def test_very_many_alternatives_are_refused() -> None:
+    clauses = [{"field": "metadata.a.b.c.d.e.f", "value": str(number), "op": "in"} for number in range(51)]
+    assert with_body(json.dumps({"q": clauses[1:]})).status_code == 200
+    assert with_body(json.dumps({"q": clauses})).status_code == 400
+    clauses = [{"field": "resource", "value": str(number), "op": "in"} for number in range(1_001)]
+    assert with_body(json.dumps({"q": clauses[1:]})).status_code == 200
+    assert with_body(json.dumps({"q": clauses})).status_code == 400
 
 
 def test_hostile_values_find_nothing() -> None:

@@ -171,6 +171,18 @@ def test_figures_beyond_the_original_s_are_aggregates_only() -> None:
     assert not {"delta", "first", "sum"} & row.keys()
 
 
+def test_a_parameter_may_stand_behind_its_function() -> None:
+    store(reading(10), reading(16, 60), reading(4, 120, resource="web-2"))
+    functions = ["percentile/50", "cardinality/resource_id", "percentile/99.5", "rate"]
+    [row] = asking.admin().ask(PATH, aggregate__func=functions)
+    assert row["aggregate"] == {
+        "percentile/50": 10.0,
+        "cardinality/resource_id": 2.0,
+        "percentile/99.5": pytest.approx(15.94),
+        "rate": pytest.approx(0.05),
+    }
+
+
 def test_a_figure_that_has_no_meaning_is_null() -> None:
     store(reading(10, 0, kind=Kind.GAUGE), reading(16, 60, kind=Kind.GAUGE))
     [row] = asking.admin().ask(PATH, aggregate__func=["delta", "rate", "gap"])
@@ -216,6 +228,11 @@ def test_samples_can_be_grouped_by_any_metadata() -> None:
         ("aggregate.func=percentile", 400, "Bad aggregate: percentile.None"),
         ("aggregate.func=percentile&aggregate.param=101", 400, "Bad aggregate: percentile.101"),
         ("aggregate.func=percentile&aggregate.param=nan", 400, "Bad aggregate: percentile.nan"),
+        ("aggregate.func=percentile/101", 400, "Bad aggregate: percentile.101"),
+        ("aggregate.func=percentile/", 400, "Bad aggregate: percentile.None"),
+        ("aggregate.func=max/95", 400, "Bad aggregate: max/95"),
+        ("aggregate.func=percentile/95&aggregate.param=50", 400, "Bad aggregate: percentile/95.50"),
+        ("aggregate.func=percentile/95/5", 400, "Bad aggregate: percentile.95/5"),
         ("groupby=metadata.", 400, 'Unknown argument: "metadata.": Invalid groupby fields'),
         ("aggregate.param=user_id", 400, 'Unknown argument: "aggregate.param"'),
         ("q.field=wrong&q.value=1", 400, 'Unknown argument: "wrong": unrecognized field in query'),

@@ -40,9 +40,9 @@ def measure(folder: Path, size: int) -> dict[str, float]:
     try:
         settings = _settings(folder, postgres.url("postgres"), f"redis://127.0.0.1:{redis.port}/0")
         told = json.loads(_child(settings, "api_fill", str(size)))
-        with _serving(settings, folder) as (_pid, url):
+        with _serving(settings, folder) as (pid, url):
             figures: dict[str, float] = json.loads(_child(settings, "api_load", url, json.dumps(told)))
-            return {"api.samples": size} | figures
+            return {"api.samples": size} | figures | _streamed(settings, pid, url, told["admin"], min(size, STREAMED))
     finally:
         redis.daemon.stop()
         postgres.daemon.stop()
