@@ -60,16 +60,22 @@ def answer(request: Request, listing: Listing, arguments: Arguments, *, limit: i
     """
     after = read_marker(arguments.one("marker"), listing.kinds)
     asked = arguments.limit(limit) if arguments.all("limit") else None
-    chosen = request.accepted_renderer
-    if isinstance(chosen, StreamRenderer):
-        return _streamed(chosen, listing, after, asked)
-    if asked is not None and asked > MOST_AT_ONCE and chosen.format == "json":
-        return _streamed(LongJSONRenderer(), listing, after, asked)
+    form = streaming(request, asked)
+    if form is not None:
+        return streamed(form, listing, after, asked)
     page = listing.page(after, min(asked or limit, MOST_AT_ONCE))
     response = Response(listing.form(page.rows).rows(page.rows))
     if page.next is not None:
         response["Link"] = f'<{_next(request, page.next)}>; rel="next"'
     return response
+
+
+def streaming(request: Request, asked: int | None) -> StreamRenderer | None:
+    """The form in which this request's rows are streamed; None where they are put together first."""
+    chosen = request.accepted_renderer
+    if isinstance(chosen, StreamRenderer):
+        return chosen
+    return LongJSONRenderer() if asked is not None and asked > MOST_AT_ONCE and chosen.format == "json" else None
 
 
 def _next(request: Request, key: Key) -> str:
@@ -79,7 +85,8 @@ def _next(request: Request, key: Key) -> str:
     return request.build_absolute_uri(f"{request.path}?{asked.urlencode()}")
 
 
-def _streamed(form: StreamRenderer, listing: Listing, after: Key | None, limit: int | None) -> StreamingHttpResponse:
+def streamed(form: StreamRenderer, listing: Listing, after: Key | None, limit: int | None) -> StreamingHttpResponse:
+    """These rows, page by page, in that form."""
     read = listing if listing.streamed is None else listing.streamed()
     # Read before the answer begins: a question that fails at once is answered with its error.
     first = read.page(after, _step(limit))

@@ -6,6 +6,7 @@ import base64
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -16,6 +17,7 @@ from metering.events import Trait
 from metering.models import Event, Sample, Series
 from metering.models.figures import Figure
 from metering.models.nodes import STATES, PollSlot
+from metering.models.questions import Window
 from metering.models.seen import SeenResource
 from metering.models.statistics import Statistics
 from metering.models.usage import Usage
@@ -99,6 +101,11 @@ class VerificationSerializer(serializers.BaseSerializer[Verification]):
         }
 
 
+@lru_cache(10_000)  # names of meters, which come again and again
+def _quoted(name: str) -> str:
+    return quote(name, safe="")
+
+
 class ResourceSerializer(RowSerializer[SeenResource]):
     """A resource. ``context["base"]`` is the address that links start with."""
 
@@ -114,14 +121,12 @@ class ResourceSerializer(RowSerializer[SeenResource]):
     links = serializers.SerializerMethodField()
 
     def get_links(self, resource: SeenResource) -> list[dict[str, str]]:
-        base, name = self.context["base"], quote(resource.resource_id, safe="")
+        base, name = self._context["base"], quote(resource.resource_id, safe="")
         end = "/" if resource.resource_id.endswith("/") else ""  # for one slash at an address's end is not the id's
         links = [{"rel": "self", "href": f"{base}/v2/resources/{name}{end}"}]
-        if self.context["meter_links"]:
-            asked = f"q.field=resource_id&q.value={name}"
-            links += [
-                {"rel": meter, "href": f"{base}/v2/meters/{quote(meter, safe='')}?{asked}"} for meter in resource.meters
-            ]
+        if self._context["meter_links"]:
+            asked = f"?q.field=resource_id&q.value={name}"
+            links += [{"rel": meter, "href": f"{base}/v2/meters/{_quoted(meter)}{asked}"} for meter in resource.meters]
         return links
 
 
@@ -173,32 +178,41 @@ class StatisticsSerializer(RowsOfOneForm[Statistics]):
         return lines
 
     def to_representation(self, instance: Statistics) -> dict[str, Any]:
-        first, last = self._within(instance)
-        shown: dict[str, Any] = {
-            figure.function: value for figure, value in instance.figures.items() if figure.is_standard
-        }
-        if self.context["selected"]:
-            shown["aggregate"] = {
-                figure.name: None if value is None else float(value) for figure, value in instance.figures.items()
-            }
-        return {
-            "groupby": instance.group or None,
-            "unit": instance.unit,
-            "period": self.context["period"],
-            "period_start": optional_moment_text(instance.start),
-            "period_end": optional_moment_text(instance.end),
-            "duration": None if first is None or last is None else (last - first).total_seconds(),
-            "duration_start": optional_moment_text(first),
-            "duration_end": optional_moment_text(last),
-            **shown,
-        }
+        return self.rows([instance])[0]
 
-    def _within(self, row: Statistics) -> tuple[datetime, datetime] | tuple[None, None]:
-        """First and last sample, pulled into the window as it was asked for: search_offset reads beyond it."""
-        window = self.context["window"]
-        first = max(row.first, window.start) if window.start else row.first
-        last = min(row.last, window.end) if window.end else row.last
-        return (first, last) if first <= last else (None, None)
+    def rows(self, found: Sequence[Statistics]) -> list[dict[str, Any]]:
+        figures, selected = list(dict.fromkeys(self.context["figures"])), self.context["selected"]
+        standard = [(place, figure.function) for place, figure in enumerate(figures) if figure.is_standard]
+        names = [figure.name for figure in figures]
+        period, window = self.context["period"], self.context["window"]
+        rows = []
+        for row in found:
+            values = list(row.figures.values())
+            first, last = _within(row, window)
+            shown: dict[str, Any] = {
+                "groupby": row.group or None,
+                "unit": row.unit,
+                "period": period,
+                "period_start": moment_text(row.start),
+                "period_end": moment_text(row.end),
+                "duration": None if first is None or last is None else (last - first).total_seconds(),
+                "duration_start": optional_moment_text(first),
+                "duration_end": optional_moment_text(last),
+            }
+            for place, name in standard:
+                shown[name] = values[place]
+            if selected:
+                floats = (None if value is None else float(value) for value in values)
+                shown["aggregate"] = dict(zip(names, floats, strict=True))
+            rows.append(shown)
+        return rows
+
+
+def _within(row: Statistics, window: Window) -> tuple[datetime, datetime] | tuple[None, None]:
+    """First and last sample, pulled into the window as it was asked for: search_offset reads beyond it."""
+    first = row.first if window.start is None or row.first > window.start else window.start
+    last = row.last if window.end is None or row.last < window.end else window.end
+    return (first, last) if first <= last else (None, None)
 
 
 class PollSerializer(RowSerializer[PollSlot]):

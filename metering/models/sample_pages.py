@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -111,6 +112,13 @@ class StreamedSample:
     metadata: StreamedMetadata
 
 
+Narrowing = Callable[[SampleQuerySet], SampleQuerySet]
+
+
+def _as_they_are(samples: SampleQuerySet) -> SampleQuerySet:
+    return samples
+
+
 class SampleStream:
     """All samples asked for, in the order of a listing, in pages of bounded size and cost.
 
@@ -119,8 +127,9 @@ class SampleStream:
     as long as the last page tells. Each page is a statement of its own, so no connection is kept between two.
     """
 
-    def __init__(self, caller: Caller, question: Question) -> None:
-        self._caller, self._question = caller, question
+    def __init__(self, caller: Caller, question: Question, narrowed: Narrowing = _as_they_are) -> None:
+        """``narrowed`` says what more is asked of the samples than a question can say."""
+        self._caller, self._question, self._narrowed = caller, question, narrowed
         self._span = FIRST_SPAN
         self._floor: datetime | None = None  # no sample is older
         self._series: dict[int, StreamedSeries] = {}
@@ -149,7 +158,7 @@ class SampleStream:
 
     def _rows(self, after: Key, start: datetime | None, size: int) -> list[Any]:
         found = Sample.objects.visible_to(self._caller).matching(_behind(self._question, after))
-        return list(_ordered(found.between(start, None)).values_list(*_COLUMNS)[:size])
+        return list(_ordered(self._narrowed(found.between(start, None))).values_list(*_COLUMNS)[:size])
 
     def _samples(self, rows: list[Any]) -> list[StreamedSample]:
         self._learn(rows)

@@ -188,3 +188,23 @@ def test_the_pages_of_a_stream_are_all_samples_once_however_they_lie(
     }
     assert len(found) == len(spread)
     assert [row.ts for row in found] == sorted((row.ts for row in found), reverse=True)
+
+
+def test_a_complex_query_is_streamed_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listing, "STEP", 3)
+    store(*(reading(number, 60 * number, resource=f"web-{number % 3}") for number in range(150)))
+    asker = asking.admin()
+
+    def ask(accept: str, **body: Any) -> Any:
+        headers = {**asker.headers, "Accept": accept}
+        return asker.client.post("/v2/query/samples", body, content_type="application/json", headers=headers)
+
+    chosen = json.dumps({"or": [{"=": {"resource": "web-1"}}, {">": {"volume": 140}}]})
+    whole = json.loads(ask("application/json", filter=chosen, limit=1_000).content)
+    assert [json.loads(line) for line in ask(NDJSON, filter=chosen).getvalue().splitlines()] == whole
+    assert len(ask(CSV, filter=chosen, limit=7).getvalue().splitlines()) == 1 + 7
+    assert len(ask(CSV).getvalue().splitlines()) == 1 + 150
+    first, *_ = csv.DictReader(io.StringIO(ask(CSV, orderby='[{"volume": "asc"}]').getvalue().decode(), newline=""))
+    assert first["volume"] == "0.0"
+    broken = json.dumps({"=~": {"resource": "("}})
+    assert asking.refusal(ask(CSV, filter=broken))[0] == 400
