@@ -34,3 +34,13 @@ def the_rate_is_counted_together(**_: Any) -> list[checks.CheckMessage]:
         return []
     said = "METERING_API_RATE is counted by each process alone: METERING_CACHE_URL is not set"
     return [checks.Warning(said, id="metering.W007")]
+
+
+@checks.register("metering")
+def keystone_proves_who_it_is(**_: Any) -> list[checks.CheckMessage]:
+    """It says who is an admin."""
+    keystone = environment.load(os.environ).access.keystone
+    if keystone is None or not keystone.insecure:
+        return []
+    said = "METERING_KEYSTONE_INSECURE is 1: whoever gets between the API and Keystone can say who is an admin"
+    return [checks.Warning(said, id="metering.W008")]

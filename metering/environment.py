@@ -221,6 +221,8 @@ def _check(settings: Environment) -> None:
         keystone = settings.access.keystone
         for url in keystone.urls:
             check_url("METERING_KEYSTONE_URLS", url, WEB)
+        if settings.role == "api" and keystone.ca_file is not None and not keystone.ca_file.is_file():
+            raise BadSetting(f"METERING_KEYSTONE_CA names {keystone.ca_file}, and no file is there")
         _require(settings, {"METERING_KEYSTONE_USER": keystone.user}, ("api",))
         _require(settings, {"METERING_KEYSTONE_PASSWORD": keystone.password}, ("api",))
     if settings.role == "samples" and not settings.ceilometer_secrets:

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import urllib3
 from keystoneauth1 import exceptions
 from keystoneauth1.identity.v3 import Password
 from keystoneauth1.session import Session
+from urllib3.exceptions import InsecureRequestWarning
 
 from metering import transport
 from metering.access_settings import KeystoneSettings
@@ -80,6 +82,8 @@ class _Door:
         self.url = url.rstrip("/").removesuffix("/v3") + "/v3"
         requests = transport.session(left, LARGEST)
         requests.trust_env = False  # no proxy, and no password from a .netrc
+        if settings.insecure:
+            urllib3.disable_warnings(InsecureRequestWarning)  # the operator was told by a system check
         verify = False if settings.insecure else str(settings.ca_file) if settings.ca_file else True
         auth = Password(
             self.url,
@@ -112,7 +116,10 @@ class _Door:
             )
         except exceptions.HttpError as exc:  # only while we ask for a token of our own
             raise self._rest(f"gives us no token of our own: {exc}") from exc
-        except exceptions.ClientException as exc:
+        except (
+            exceptions.ClientException,
+            OSError,
+        ) as exc:  # of the latter kind is a file of certificates that is away
             raise self._rest(f"does not answer: {exc}") from exc
         status = response.status_code
         if status in (401, 403):

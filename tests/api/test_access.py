@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
+from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import User
-from django.test import Client
+from django.test import Client, override_settings
 from django.utils import timezone
 
+from metering.access_settings import AccessSettings
 from metering.models import Token
 from tests import factories
 from tests.api import asking, routes
@@ -90,9 +94,23 @@ def test_another_project_may_not_be_named_in_a_query() -> None:
 
 def test_the_headers_that_keystones_middleware_would_set_are_never_believed_from_a_client() -> None:
     store(reading())
-    forged = {"X-Project-Id": "red", "X-Roles": "admin", "X-User-Id": "ruth", "X-Identity-Status": "Confirmed"}
-    assert asking.nobody().get("/v2/samples", headers=forged).status_code == 401
-    assert asking.of("blue").get("/v2/samples", headers=forged).json() == []
+    forged = {
+        **{f"X-{name}": "red" for name in ("Project-Id", "Tenant-Id", "Tenant", "Tenant-Name", "Project-Name")},
+        **{f"X-{name}": "ruth" for name in ("User-Id", "User", "User-Name", "Forwarded-User")},
+        **{f"X-{name}": "admin" for name in ("Roles", "Role", "Service-Roles")},
+        "X-Identity-Status": "Confirmed",
+        "X-Service-Identity-Status": "Confirmed",
+        "X-Is-Admin-Project": "True",
+        "Remote-User": "ruth",
+        "Authorization": "Basic YWRtaW46YWRtaW4=",
+        "X-Service-Token": factories.token(),
+    }
+    trusting = AccessSettings(trusted_proxies=(ip_network("127.0.0.0/8"),))  # also of those whose other headers are
+    for access in (AccessSettings(), trusting):
+        with override_settings(METERING=replace(settings.METERING, access=access)):
+            assert asking.nobody().get("/v2/samples", headers=forged).status_code == 401
+            assert asking.of("blue").get("/v2/samples", headers=forged).json() == []
+            assert asking.of("blue").get("/v2/event_types", headers=forged).status_code == 401
 
 
 def test_an_anonymous_caller_is_told_how_to_authenticate() -> None:

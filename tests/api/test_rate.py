@@ -5,7 +5,6 @@ are allowed some are refused all the same, and of one alone none.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
@@ -17,7 +16,6 @@ from django.test import Client, override_settings
 
 from api import checks
 from embedded.services import free_port
-from metering import cache
 from metering.access_settings import AccessSettings, KeystoneSettings
 from tests.api import asking
 from tests.factories import token
@@ -27,13 +25,6 @@ pytestmark = pytest.mark.django_db
 
 MOST = 3
 _addresses = (f"10.9.{number // 250}.{number % 250}" for number in itertools.count())
-
-
-@pytest.fixture(autouse=True)
-def _answering() -> Iterator[None]:
-    cache.forget()
-    yield
-    cache.forget()
 
 
 def limited(**more: Any) -> AbstractContextManager[Any]:

@@ -334,6 +334,7 @@ def test_keystone_is_asked_where_and_as_whom_it_is_told_and_otherwise_not_at_all
         ("METERING_KEYSTONE_URLS", "https://one,ftp://s3cret@two", "not 'ftp'"),
         ("METERING_KEYSTONE_USER", "", "METERING_KEYSTONE_USER is not set"),
         ("METERING_KEYSTONE_PASSWORD", "", "METERING_KEYSTONE_PASSWORD is not set"),
+        ("METERING_KEYSTONE_CA", "/nowhere/ca.pem", "METERING_KEYSTONE_CA names /nowhere/ca.pem, and no file is there"),
         ("METERING_KEYSTONE_TIMEOUT", "0", "METERING_KEYSTONE_TIMEOUT must be a whole number from 1 to 60"),
         ("METERING_KEYSTONE_CACHE_SECONDS", "-1", "METERING_KEYSTONE_CACHE_SECONDS must be a whole number"),
     ],
