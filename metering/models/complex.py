@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from django.db.models import prefetch_related_objects
+
 from metering.identity import stored_id
 from metering.models.access import Caller
-from metering.models.expressions import COLUMNS, EQUAL, Clause, Expression, fitting
+from metering.models.expressions import COLUMNS, EQUAL, IN, Clause, Expression, fitting
 from metering.models.ledger import Sample
 from metering.models.newest import newest_samples
-from metering.models.queries import RECENT, SampleQuerySet
-from metering.models.questions import Question, Scalar, Window
+from metering.models.queries import RECENT
+from metering.models.questions import OneOf, Question, Scalar, Wanted, Window
 
 _OF_SERIES = ("source", "meter", "type", "unit", "resource_id", "user_id", "project_id")
 _BOUNDS = ("<", "<=", ">", ">=")
@@ -32,18 +34,23 @@ def complex_samples(caller: Caller, query: ComplexQuery) -> list[Sample]:
 
     Where the newest are asked for, and nothing but equalities and a span of time, as any listing finds them.
     """
-    if query.order:
-        order = [f"{'-' if descending else ''}{COLUMNS[name]}" for name, descending in query.order]
-        return list(_found(caller, query).order_by(*order, "-ts", "-series_id", "-message_id")[: query.limit])
-    question = as_question(query.expression)
+    question = None if query.order else as_question(query.expression)
     if question is not None:
         return newest_samples(caller, question, query.limit)
-    recent = list(_found(caller, query, datetime.now(UTC) - RECENT)[: query.limit])
-    return recent if len(recent) == query.limit else list(_found(caller, query)[: query.limit])
+    found: list[Sample] = []
+    if not query.order:
+        found = _found(caller, query, datetime.now(UTC) - RECENT)
+    if len(found) < query.limit:
+        found = _found(caller, query)
+    prefetch_related_objects(found, "series", "metadata")
+    return found
 
 
-def _found(caller: Caller, query: ComplexQuery, start: datetime | None = None) -> SampleQuerySet:
-    return fitting(Sample.objects.between(start, None).visible_to(caller).newest_first(), query.expression)
+def _found(caller: Caller, query: ComplexQuery, start: datetime | None = None) -> list[Sample]:
+    """Those read at or after ``start``, bare: what is shown of each would have to be sorted along with all of them."""
+    order = [f"{'-' if descending else ''}{COLUMNS[name]}" for name, descending in query.order]
+    found = fitting(Sample.objects.between(start, None).visible_to(caller), query.expression)
+    return list(found.order_by(*order, "-ts", "-series_id", "-message_id")[: query.limit])
 
 
 def as_question(expression: Expression | None) -> Question | None:
@@ -53,17 +60,19 @@ def as_question(expression: Expression | None) -> Question | None:
     parts = expression.parts if not isinstance(expression, Clause) else (expression,)
     if not isinstance(expression, Clause) and not expression.of_all:
         return None
-    equal: dict[str, str | None] = {}
-    metadata: dict[str, Scalar] = {}
+    equal: dict[str, Wanted] = {}
+    metadata: dict[str, Scalar | OneOf] = {}
     lower = upper = message_id = None
     for part in parts:
-        if not isinstance(part, Clause) or isinstance(part.value, tuple):
+        if not isinstance(part, Clause):
             return None
-        if part.field == "timestamp" and part.op in _BOUNDS:
+        if part.op == IN and part.field in _OF_SERIES and part.field not in equal:
+            equal[part.field] = OneOf(str(value) for value in part.values)
+        elif part.field == "timestamp" and part.op in _BOUNDS:
             if (lower if part.op[0] == ">" else upper) is not None:
                 return None
             lower, upper = (part, upper) if part.op[0] == ">" else (lower, part)
-        elif part.op != EQUAL or isinstance(part.value, datetime):
+        elif part.op != EQUAL or isinstance(part.value, datetime | tuple):
             return None
         elif part.field in _OF_SERIES and part.field not in equal:
             equal[part.field] = str(part.value)

@@ -287,7 +287,8 @@ def test_a_query_takes_few_statements(asker: Any) -> None:
     known = asker()
     for filter_, statements in (
         ({"=": {"meter": "cpu"}}, 3),
-        ({"or": [{"=": {"meter": "cpu"}}, {">": {"metadata.n": 1}}]}, 3),
+        ({"in": {"meter": ["cpu", "none"]}}, 3),
+        ({"or": [{"=": {"meter": "cpu"}}, {">": {"metadata.n": 1}}]}, 5),  # of the day, of all, and what they refer to
     ):
         with CaptureQueriesContext(connection) as captured:
             assert ask(known, filter_)
