@@ -34,3 +34,17 @@ def test_each_user_sees_his_project_and_an_admin_all(cloud_lab: CloudLab, keysto
     client(cloud_lab, "ruth", "red", "a wrong one").says("meter-list", status=1)
     assert PASSWORD not in keystone_api.said
     assert "gAAAA" not in keystone_api.said
+
+
+def test_what_a_user_hands_in_is_his_project_s(cloud_lab: CloudLab, keystone_api: LiveApi) -> None:
+    ruth, red = client(cloud_lab, "ruth", "red"), cloud_lab.projects["red"]
+    apples = ("--meter-name", "apples", "--meter-type", "gauge", "--meter-unit", "apple", "--sample-volume", "3")
+
+    made = ruth.shown("sample-create", "--resource-id", "basket", *apples, "--direct", "True")
+    assert (made["project_id"], made["volume"]) == (red, "3.0")
+    [found] = ruth.rows("query-samples", "--filter", '{"=": {"meter": "apples"}}')
+    assert found["Resource ID"] == "basket"
+    blue = cloud_lab.projects["blue"]
+    refused = ruth.says("sample-create", "--resource-id", "basket", "--project-id", blue, *apples, status=1)
+    assert "can not post samples to other projects" in refused
+    assert ruth.rows("statistics", "--meter", "apples")[0]["Sum"] == "3.0"
