@@ -12,6 +12,16 @@ from api.views.base import LedgerView
 from metering.models.figures import FUNCTIONS
 
 READY = {"storage:production_ready": True}
+_OURS = (  # what the original never had
+    "listings:paging",
+    "listings:streaming:csv",
+    "listings:streaming:ndjson",
+    "listings:query:in",
+    "samples:posting:idempotent",
+    "samples:verification",
+    "usage",
+    "polls",
+)
 _LISTED = ("meters", "resources", "samples", "statistics")
 
 
@@ -36,4 +46,4 @@ def _api() -> Iterator[tuple[str, bool]]:
     for function in sorted({*FUNCTIONS, "cardinality", "percentile"}):
         yield f"statistics:aggregation:selectable:{function}", True
     yield "events:query:simple", True
-    yield "samples:verification", True
+    yield from ((name, True) for name in _OURS)
