@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 from django.db import connection, connections
 
@@ -14,6 +15,12 @@ from tests.live_api import LiveApi, live_api
 from tests.openstack.lab import CloudLab
 from tests.services import RabbitMQ
 from tests.stage import Stage
+
+# No test fails because the machine is busy.
+hypothesis.settings.register_profile(
+    "patient", hypothesis.settings(), deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("patient")
 
 _redis_databases = itertools.count(100)  # the lower ones are for whoever chooses a number
 
