@@ -8,6 +8,7 @@ from typing import Any
 
 from rest_framework.request import Request
 
+from api.blanks import without_blanks
 from api.errors import Fault, invalid_input, unknown_argument
 
 MOST = 2**31 - 1  # rows: more than any answer holds
@@ -26,6 +27,8 @@ class Arguments:
     def of(cls, request: Request, known: Collection[str]) -> Arguments:
         """Those of this request; the body of a POST holds none. Raises a 400 for one that is not ``known``."""
         texts = {name: list(values) for name, values in request.query_params.lists()}
+        if getattr(request.accepted_renderer, "format", None) == "html":
+            texts = without_blanks(texts)
         clauses = _read_body(request, texts) if request.method == "GET" else []
         for name in texts:
             if name not in known:

@@ -1,4 +1,4 @@
-"""JSON in and out, the same as a page for a browser, and which of the two a request asks for."""
+"""JSON in and out, and which form of an answer a request asks for."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import orjson
 from rest_framework.exceptions import NotAcceptable, ParseError
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
-from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer
+from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
 MOST_BYTES = 1 << 20  # of a request's body
@@ -54,15 +54,6 @@ class JSONRenderer(BaseRenderer):
         except orjson.JSONEncodeError:
             # A lone surrogate, which metadata may hold: only an escape can write it.
             return json.dumps(data, indent=2 if indented else None).encode()
-
-
-class PageRenderer(BrowsableAPIRenderer):
-    """The same answer on a page, with a way to log in."""
-
-    template = "api/page.html"
-
-    def get_default_renderer(self, view: Any) -> BaseRenderer:
-        return JSONRenderer()
 
 
 class Preference(BaseContentNegotiation):

@@ -113,6 +113,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
 
 STATIC_URL = "static/"
 WHITENOISE_USE_FINDERS = True  # serves what the packages bring, with no collectstatic step
@@ -134,7 +135,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": [
         "api.media.JSONRenderer",
-        "api.media.PageRenderer",
+        "api.pages.PageRenderer",
     ],
     "DEFAULT_PARSER_CLASSES": ["api.media.JSONParser"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "api.media.Preference",

@@ -25,7 +25,8 @@ from api.described import Answer
 from api.errors import refused
 from api.filters import Fields
 from api.listing import Listing, answer
-from api.media import JSONRenderer, PageRenderer
+from api.media import JSONRenderer
+from api.pages import PageRenderer
 from api.streams import CSVRenderer, NDJSONRenderer, StreamRenderer
 from metering.models import Caller
 

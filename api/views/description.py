@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from api.media import JSONRenderer
+from api.pages import header_of
 from api.views.base import ApiView, base_url
 
 # The page brings nothing from elsewhere, and asks nobody but us. Its styles are its script's own.
@@ -49,6 +50,6 @@ class DocsView(ApiView):
     permission_classes = (AllowAny,)
 
     def get(self, request: Request) -> HttpResponse:
-        page = render(request._request, "api/docs.html")
+        page = render(request._request, "api/docs.html", header_of(request))
         page["Content-Security-Policy"] = _ONLY_OURS
         return page

@@ -6,16 +6,13 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 from pytest_django.live_server_helper import LiveServer
-from selenium.common.exceptions import WebDriverException
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.wait import WebDriverWait
 
 from metering.models import Node
 from tests.admin import rows
 from tests.admin.rows import WEB
-
-PASSWORD = "not a real one, but long"
+from tests.browser.steps import PASSWORD, complaints, follow, log_in, text
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -25,34 +22,9 @@ def admin(browser: Chrome, live_server: LiveServer) -> Chrome:
     """A browser in which an operator has logged in, by the form."""
     User.objects.create_superuser("operator", password=PASSWORD)
     browser.get(f"{live_server.url}/admin/")
-    browser.find_element(By.NAME, "username").send_keys("operator")
-    browser.find_element(By.NAME, "password").send_keys(PASSWORD)
-    follow(browser, By.CSS_SELECTOR, "button[type=submit]")
+    log_in(browser)
     browser.find_element(By.LINK_TEXT, "Samples")
     return browser
-
-
-def follow(browser: Chrome, by: str, what: str) -> None:
-    """Click on it, and wait until another page has taken this one's place."""
-    browser.execute_script("window.left = false")
-    browser.find_element(by, what).click()
-    # Asked between two pages, Chromium answers with one error or another.
-    WebDriverWait(browser, 20, ignored_exceptions=[WebDriverException]).until(_is_another_page)
-
-
-def _is_another_page(browser: Chrome) -> bool:
-    loaded = "return window.left === undefined && document.readyState === 'complete'"
-    return bool(browser.execute_script(loaded))
-
-
-def text(browser: Chrome) -> str:
-    return browser.find_element(By.TAG_NAME, "body").text
-
-
-def complaints(browser: Chrome) -> list[str]:
-    """What the browser's console holds against the pages so far: missing files, broken scripts."""
-    entries = browser.get_log("browser")  # type: ignore[no-untyped-call] # selenium leaves it untyped
-    return [entry["message"] for entry in entries if entry["level"] == "SEVERE"]
 
 
 def test_an_operator_finds_a_sample_from_the_first_page(admin: Chrome) -> None:
