@@ -12,6 +12,7 @@ from metering.events import TraitType, Value, read_value
 from metering.identity import stored_id
 from metering.models.event_queries import Comparison, EventQuestion
 
+MOST_COMPARISONS = 50  # of traits: each is a join
 FIELDS = ("event_type", "message_id", "start_timestamp", "end_timestamp")
 TYPES = ("integer", "float", "string", "datetime")
 
@@ -22,7 +23,10 @@ def read_event_query(arguments: Arguments) -> EventQuestion:
     Raises a 400 with the reason.
     """
     question = EventQuestion()
-    for clause in read_clauses(arguments, TYPES):
+    clauses = read_clauses(arguments, TYPES)
+    if sum(clause.field not in FIELDS for clause in clauses) > MOST_COMPARISONS:
+        raise Fault(f"The query compares more than {MOST_COMPARISONS} traits")
+    for clause in clauses:
         if clause.op == "in" or (clause.field in FIELDS and clause.op != "eq"):
             raise invalid_input("op", clause.op, f"unimplemented operator for {clause.field}")
         question = _narrowed(question, clause)

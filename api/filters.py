@@ -32,6 +32,7 @@ TIME_FIELDS = ("timestamp", "search_offset")
 METADATA = ("metadata.", "resource_metadata.")
 MOST_VALUES = 1_000  # that a field may be one of
 MOST_OF_METADATA = 50  # the same of a metadata key, each way to read which is looked up
+MOST_CLAUSES = 2_000
 DEEPEST = 32  # names in a metadata key, as many as metadata may nest
 
 _LITERAL = re.compile(
@@ -137,6 +138,8 @@ def read_clauses(arguments: Arguments, known: Sequence[str] = TYPES) -> list[Cla
     fields, values = arguments.all("q.field"), arguments.all("q.value")
     ops, types = arguments.all("q.op"), arguments.all("q.type")
     longest = max(map(len, (fields, values, ops, types)))
+    if longest + len(arguments.clauses) > MOST_CLAUSES:
+        raise Fault(f"The query has more than {MOST_CLAUSES} clauses")
     rows = [
         {
             name: texts[place]

@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import EmptyResultSet
 from django.db import DataError, connection
-from django.db.models import QuerySet
-from django.db.models.fields.json import KeyTextTransform, KeyTransform
+from django.db.models import F, Func, QuerySet, TextField, Value
 
 from metering.models.figures import Figure
 from metering.models.parts import Cut, Parts, split
@@ -105,11 +105,11 @@ def _metadata_key(name: str) -> str | None:
 
 def _told(key: str) -> Any:
     """What the metadata says under a dotted key, as text."""
-    *outer, last = key.split(".")
-    place: Any = "metadata__document"
-    for name in outer:
-        place = KeyTransform(name, place)
-    return KeyTextTransform(last, place)
+    # A path of texts: Django's own transforms take a name that is a number for a place in a list.
+    path = Value(key.split("."), output_field=ArrayField(TextField()))
+    return Func(
+        F("metadata__document"), path, template="(%(expressions)s)", arg_joiner=" #>> ", output_field=TextField()
+    )
 
 
 def _compiled(query: QuerySet[Any, Any]) -> Compiled:
