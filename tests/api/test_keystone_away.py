@@ -31,9 +31,9 @@ def test_the_first_url_that_answers_is_asked(cloud_lab: CloudLab, told: Told, pr
     fill(cloud_lab)
     dead = f"http://127.0.0.1:{free_port()}"
     broken = saying(pretender, Answer("no", 500))
-    with told(urls=(dead, broken, cloud_lab.auth_url.removesuffix("/v3"))):
+    with told(urls=(dead, broken, cloud_lab.auth_url.removesuffix("/v3")), timeout=30):
         assert seen(cloud_lab.token("ruth", "red")) == ["red"]
-        assert Asker("x").refusal("/v2/resources") == UNKNOWN
+        assert Asker("nobody-else-s-token").refusal("/v2/resources") == UNKNOWN  # which no other test had remembered
         assert seen(cloud_lab.token("bert", "blue")) == ["blue"]
     assert [asked.method for asked in pretender.asked].count("GET") == 3
 
