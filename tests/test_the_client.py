@@ -133,3 +133,33 @@ def test_events_their_types_and_their_traits_are_printed(api: LiveApi) -> None:
     assert {row["Trait Name"]: row["Data Type"] for row in traits}["size"] == "integer"
     [trait] = admin.rows("trait-list", "-e", "image.upload", "-t", "started")
     assert trait == {"Trait Name": "started", "Value": "2026-11-23T12:00:05", "Data Type": "datetime"}
+
+
+def test_samples_are_created_found_by_a_complex_query_and_listed(api: LiveApi) -> None:
+    blue = client(api, "blue")
+    about = ("-r", "basket", "-m", "apples", "--meter-type", "gauge", "--meter-unit", "apple", "--sample-volume", "3.5")
+
+    made = blue.shown("sample-create", *about, "--resource-metadata", '{"farm.name": "Hill"}', "--direct", "True")
+    assert (made["resource_id"], made["name"], made["user_id"]) == ("basket", "apples", "user of blue")
+    sample = {
+        "counter_name": "pears",
+        "counter_type": "gauge",
+        "counter_unit": "pear",
+        "counter_volume": 2,
+        "resource_id": "basket",
+    }
+    listed = blue.rows("sample-create-list", json.dumps([sample, {**sample, "counter_volume": 4}]), "--direct", "1")
+    assert column(listed, "Volume") == ["2.0", "4.0"]
+
+    filter_ = '{"and": [{"=": {"project_id": "blue"}}, {">": {"counter_volume": 3}}]}'
+    found = blue.rows("query-samples", "-f", filter_, "-o", '[{"counter_volume": "asc"}]', "-l", "5")
+    assert sorted(column(found, "Volume")) == ["3.5", "4.0"]
+    assert column(blue.rows("meter-list", "-q", "metadata.farm.name=Hill"), "Name") == ["apples"]
+    refused = blue.says("sample-create", "--project-id", "red", *about, status=1)
+    assert "can not post samples to other projects" in refused
+
+
+def test_what_the_service_can_do_is_printed(api: LiveApi) -> None:
+    told = client(api, "blue").says("capabilities")
+    assert '"samples:query:complex": true' in told
+    assert '"storage:production_ready": true' in told
