@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import IO, Any
 
@@ -12,6 +11,8 @@ from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
+
+from api.rows import json_bytes
 
 MOST_BYTES = 1 << 20  # of a request's body
 
@@ -48,12 +49,7 @@ class JSONRenderer(BaseRenderer):
     ) -> bytes:
         if data is None:
             return b""
-        indented = bool((renderer_context or {}).get("indent"))
-        try:
-            return orjson.dumps(data, option=orjson.OPT_INDENT_2 if indented else None)
-        except orjson.JSONEncodeError:
-            # A lone surrogate, which metadata may hold: only an escape can write it.
-            return json.dumps(data, indent=2 if indented else None).encode()
+        return json_bytes(data, indented=bool((renderer_context or {}).get("indent")))
 
 
 class Preference(BaseContentNegotiation):

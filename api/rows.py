@@ -49,12 +49,22 @@ def optional_moment_text(moment: datetime | None) -> str | None:
     return None if moment is None else moment_text(moment)
 
 
+def naive(moment: datetime) -> datetime:
+    """A time in UTC without a zone, which orjson writes as `moment_text` does, in a tenth of the time."""
+    return (moment if moment.tzinfo is UTC else moment.astimezone(UTC)).replace(tzinfo=None)
+
+
+def json_bytes(value: object, *, indented: bool = False) -> bytes:
+    """A value as JSON, in one line unless it is to be indented."""
+    try:
+        return orjson.dumps(value, option=orjson.OPT_INDENT_2 if indented else None)
+    except orjson.JSONEncodeError:  # a lone surrogate, which metadata may hold: only an escape can write it
+        return json.dumps(value, indent=2 if indented else None, default=datetime.isoformat).encode()
+
+
 def json_text(value: object) -> str:
     """A value as JSON in one line."""
-    try:
-        return orjson.dumps(value).decode()
-    except orjson.JSONEncodeError:  # a lone surrogate, which metadata may hold: only an escape can write it
-        return json.dumps(value)
+    return json_bytes(value).decode()
 
 
 @lru_cache(_METADATA)

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from rest_framework import serializers
 
-from api.rows import FlatMetadata, Moment, RowSerializer, RowsOfOneForm, moment_text, optional_moment_text
+from api.rows import FlatMetadata, Moment, RowSerializer, RowsOfOneForm, moment_text, naive
 from metering.events import Trait
 from metering.models import Event, Sample, Series
 from metering.models.figures import Figure
@@ -174,7 +174,8 @@ class StatisticsSerializer(RowsOfOneForm[Statistics]):
         lines = []
         for row in self.rows(found):
             groups, chosen = row.pop("groupby") or {}, row.pop("aggregate", {})
-            lines.append([*groups.values(), *row.values(), *chosen.values()])
+            values = (value.isoformat() if isinstance(value, datetime) else value for value in row.values())
+            lines.append([*groups.values(), *values, *chosen.values()])
         return lines
 
     def to_representation(self, instance: Statistics) -> dict[str, Any]:
@@ -193,11 +194,11 @@ class StatisticsSerializer(RowsOfOneForm[Statistics]):
                 "groupby": row.group or None,
                 "unit": row.unit,
                 "period": period,
-                "period_start": moment_text(row.start),
-                "period_end": moment_text(row.end),
+                "period_start": naive(row.start),
+                "period_end": naive(row.end),
                 "duration": None if first is None or last is None else (last - first).total_seconds(),
-                "duration_start": optional_moment_text(first),
-                "duration_end": optional_moment_text(last),
+                "duration_start": first and naive(first),
+                "duration_end": last and naive(last),
             }
             for place, name in standard:
                 shown[name] = values[place]
