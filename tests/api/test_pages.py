@@ -121,6 +121,15 @@ def test_what_a_page_shows_leads_to_what_it_names(browser: Client) -> None:
     assert "project_id" in page(browser, types.links["volume.create.end"]).text
 
 
+def test_a_page_leads_to_the_next(browser: Client) -> None:
+    store(reading(1, 0), reading(2, 60))
+    first = page(browser, "/v2/samples?limit=1")
+    second = page(browser, first.links["Next page"].removeprefix("http://testserver"))
+    assert "volume&quot;: 2.0" in first.text
+    assert "volume&quot;: 1.0" in second.text
+    assert "Next page" not in second.links
+
+
 def test_where_nothing_is_the_page_says_so_and_leads_back(browser: Client) -> None:
     shown = page(browser, "/v2/", status=404)
     assert "/v2/ Not Found" in shown.text
