@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -67,8 +66,6 @@ def _cell(name: str, value: Any, route: str) -> Cell:
         return Cell(parts=tuple((key, _cell("", inner, "")) for key, inner in value.items()))
     if isinstance(value, list):
         return Cell(parts=tuple(("", _cell("", inner, "")) for inner in value))
-    if isinstance(value, datetime):
-        value = value.isoformat()
     text = value if isinstance(value, str) else "–" if value is None else json.dumps(value)
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return Cell(text, _address(name, value, route) if isinstance(value, str) else "", is_number=is_number)

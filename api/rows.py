@@ -7,6 +7,7 @@ database. The fields remain what describes a row: of JSON, of CSV, and of the sc
 from __future__ import annotations
 
 import json
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -93,9 +94,9 @@ class RowsOfOneForm(serializers.BaseSerializer[Row]):
         """Each as an object of JSON."""
         return [self.to_representation(row) for row in found]
 
+    @abstractmethod
     def columns(self) -> list[str]:
         """The columns of a table of such rows."""
-        raise NotImplementedError
 
     def lines(self, found: Sequence[Row]) -> list[list[Any]]:
         """Each as the cells of a table; what is an object or a list in JSON is its JSON text."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar
 
@@ -14,7 +15,7 @@ from api.media import JSONRenderer
 from api.rows import RowsOfOneForm, json_text
 
 
-class StreamRenderer(BaseRenderer):
+class StreamRenderer(BaseRenderer, ABC):
     """A form whose parts are made page by page. ``type`` is what an answer in it says of itself."""
 
     charset = "UTF-8"
@@ -24,9 +25,9 @@ class StreamRenderer(BaseRenderer):
         """What comes before the first row."""
         return b""
 
+    @abstractmethod
     def block(self, form: RowsOfOneForm[Any], rows: Sequence[Any]) -> bytes:
         """Some rows, at least one."""
-        raise NotImplementedError
 
     def parts(self, head: bytes, blocks: Iterable[bytes]) -> Iterator[bytes]:
         """All of an answer."""

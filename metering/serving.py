@@ -21,6 +21,7 @@ graceful_timeout = 25  # what is being answered may end; service managers kill a
 keepalive = 75  # seconds; longer than proxies keep an idle connection, so that it is they who close it
 # No process is replaced because it is old: that would cut off what it is streaming.
 max_requests = 0
+limit_request_line = 8_190  # bytes, the most there can be: a query has four parameters for each of its clauses
 control_socket_disable = True
 forwarded_allow_ips = ""  # nobody's headers say what a request is: of named proxies, metering/proxies.py believes some
 loglevel = "warning"
