@@ -19,7 +19,7 @@ from metering.models.paging import Key, Page
 
 PAGING = frozenset({"limit", "marker"})
 MOST_AT_ONCE = 10_000  # rows of JSON that are put together before the first is sent; more are streamed
-STEP = 5_000  # rows that a stream reads at once
+STEP = 10_000  # rows that a stream reads at once: of half as many each takes half as long again
 
 ReadPage = Callable[[Key | None, int], Page[Any]]
 

@@ -138,13 +138,11 @@ class RowSerializer(RowsOfOneForm[Row], serializers.Serializer[Row]):
             return []
         plan = _plan(type(self))
         columns: list[Sequence[Any]] = list(zip(*map(plan.read, found), strict=True))
-        for places, change in (
-            (plan.moments, moment_text),
-            (plan.optional, optional_moment_text),
-            (plan.metadata, metadata),
-        ):
-            for place in places:
-                columns[place] = list(map(change, columns[place]))
+        for place in plan.moments:
+            texts = {moment: optional_moment_text(moment) for moment in set(columns[place])}  # a poll's share one
+            columns[place] = [texts[moment] for moment in columns[place]]
+        for place in plan.metadata:
+            columns[place] = list(map(metadata, columns[place]))
         for place, name in plan.methods:
             columns.insert(place, list(map(getattr(self, name), found)))
         return list(map(list, zip(*columns, strict=True)))
@@ -157,7 +155,6 @@ class _Plan:
     names: tuple[str, ...]
     read: Callable[[Any], tuple[Any, ...]]
     moments: tuple[int, ...]
-    optional: tuple[int, ...]  # moments that may be none
     metadata: tuple[int, ...]
     methods: tuple[tuple[int, str], ...]
 
@@ -166,7 +163,6 @@ class _Plan:
 def _plan(form: type[RowSerializer[Any]]) -> _Plan:
     paths: list[str] = []
     moments: list[int] = []
-    optional: list[int] = []
     metadata, methods = [], []
     fields = form._declared_fields
     for place, (name, field) in enumerate(fields.items()):
@@ -174,8 +170,8 @@ def _plan(form: type[RowSerializer[Any]]) -> _Plan:
             methods.append((place, field.method_name or f"get_{name}"))
             continue
         if isinstance(field, Moment):
-            (optional if field.allow_null else moments).append(len(paths))
+            moments.append(len(paths))
         elif isinstance(field, FlatMetadata):
             metadata.append(len(paths))
         paths.append(field.source or name)
-    return _Plan(tuple(fields), attrgetter(*paths), tuple(moments), tuple(optional), tuple(metadata), tuple(methods))
+    return _Plan(tuple(fields), attrgetter(*paths), tuple(moments), tuple(metadata), tuple(methods))
