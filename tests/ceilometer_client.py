@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-from pathlib import Path
+from tests.commands import ROOT, printed
 
-ROOT = Path(__file__).resolve().parents[1]
 PROGRAM = ROOT / ".venv/client/bin/ceilometer"
 
 Row = dict[str, str]
@@ -19,17 +17,8 @@ class Ceilometer:
 
     def says(self, *command: str, status: int = 0) -> str:
         """All that the command prints; it must end with this status."""
-        done = subprocess.run(
-            [str(PROGRAM), *self.options, *command],
-            env={"PATH": "/usr/bin:/bin", "PYTHONWARNINGS": "ignore"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == status, done.stdout
-        return done.stdout
+        environ = {"PATH": "/usr/bin:/bin", "PYTHONWARNINGS": "ignore"}  # nothing of the tests' own
+        return printed([str(PROGRAM), *self.options, *command], environ, status)
 
     def rows(self, *command: str) -> list[Row]:
         """The rows of the table that it prints, by column."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -17,10 +18,15 @@ def manage(*arguments: str, status: int = 0, **told: str) -> str:
 
 def python(*arguments: str, status: int = 0, **told: str) -> str:
     """What Python prints in the project's folder, told of the tests' settings and these."""
+    return printed([sys.executable, *arguments], {**os.environ, **told}, status)
+
+
+def printed(command: Sequence[str], environ: Mapping[str, str], status: int = 0) -> str:
+    """What a program prints in the project's folder, on both outputs; it must end with this status."""
     done = subprocess.run(
-        [sys.executable, *arguments],
+        command,
         cwd=ROOT,
-        env={**os.environ, **told},
+        env=environ,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -79,9 +79,7 @@ def expire(
     if not expiry.days:
         return outcome
     _refuse_older(expiry)
-    for number, day in enumerate(expiry.days):
-        if watch and number:
-            watch(number)
+    for done, day in enumerate(expiry.days, 1):
         try:
             if archive_dir is not None and "sample" in day.tables:
                 archive.keep(day.day, archive_dir)
@@ -89,12 +87,12 @@ def expire(
         except ArchiveFailed as exc:
             log.error("%s is kept, for it cannot be archived: %s", day.day, exc)
             outcome.kept[day.day] = str(exc)
-            continue
-        take_away(day, keyring)
-        give_back()
-        outcome.dropped.append(day)
-    if watch:
-        watch(len(expiry.days))
+        else:
+            take_away(day, keyring)
+            give_back()
+            outcome.dropped.append(day)
+        if watch:
+            watch(done)
     partitions.forget()
     _forget_foreign_ids(min([expiry.before, *(partitions.bounds(day)[0] for day in outcome.kept)]))
     return outcome
