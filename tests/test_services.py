@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import amqp
 import kombu
@@ -134,11 +135,15 @@ def test_guests_outlive_their_daemon(libvirt_lab: LibvirtLab, guest: Guest) -> N
     until(lambda: requests_read(libvirt_lab, guest) > before)
 
 
-def test_a_frozen_guest_stands_still_until_it_is_thawed(libvirt_lab: LibvirtLab, guest: Guest) -> None:
-    before = requests_read(libvirt_lab, guest)
+def test_a_frozen_guest_gives_no_answer_until_it_is_thawed(libvirt_lab: LibvirtLab, guest: Guest) -> None:
     libvirt_lab.freeze(guest)
-    time.sleep(2.5)
-    libvirt_lab.thaw(guest)
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(requests_read, libvirt_lab, guest)
+        try:
+            with pytest.raises(TimeoutError):
+                asked.result(timeout=2.5)
+        finally:
+            libvirt_lab.thaw(guest)
+        before = asked.result()
 
-    assert requests_read(libvirt_lab, guest) <= before + 1
-    until(lambda: requests_read(libvirt_lab, guest) > before + 1)
+    until(lambda: requests_read(libvirt_lab, guest) > before)
