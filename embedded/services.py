@@ -7,6 +7,7 @@ import hashlib
 import importlib.util
 import os
 import pwd
+import random
 import re
 import shutil
 import signal
@@ -22,6 +23,7 @@ import psycopg2
 from embedded.daemon import Daemon, DaemonError, holds, run, tied
 
 _LONGEST_SOCKET = 100  # bytes; the kernel takes 107, and programs append to what they are given
+_PORTS = range(15_000, 32_000)  # below those of outgoing connections (net.ipv4.ip_local_port_range)
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9/._-]+")  # a socket's path that needs no quoting in any URL
 
 
@@ -57,11 +59,13 @@ def socket_folder(wanted: Path) -> Path:
 
 
 def free_port() -> int:
-    """A TCP port of this machine that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port of this machine that nobody listens on now. Linux gives it to no outgoing connection meanwhile."""
+    for port in random.SystemRandom().sample(_PORTS, 100):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # what waits for its end does not matter
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise DaemonError(f"no port between {_PORTS.start} and {_PORTS.stop} is free")
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,16 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from metering.models import Sample
+from metering.models.questions import Window
 from metering.store import partitions, raw_rows, verification
 from metering.store.raw_rows import Choice, Part
 from metering.store.verification import Result, Verifier
 from tests.commands import manage
-from tests.factories import CEILOMETER_SECRET, KEYS, NOON, reading
+from tests.factories import CEILOMETER_SECRET, KEYS, NOON, at, reading
 from tests.metering.storing import batch, faults, foreign, record, whole
 
 DAY = 86_400
+TWO_DAYS = Choice(Window(at(-3_600), at(DAY + 3_600)))  # other tests leave empty partitions of theirs
 KEPT = f"k1:{'a secret of the tests'}"  # as tests.factories.KEYS has it
 
 
@@ -48,9 +50,9 @@ def change(statement: str) -> None:
 def test_however_the_days_are_cut_each_sample_is_checked_once(pieces: int) -> None:
     store_two_days()
 
-    parts = raw_rows.parts(Choice(), pieces)
+    parts = raw_rows.parts(TWO_DAYS, pieces)
 
-    assert check(pieces=pieces) == Result(samples=19)
+    assert check(TWO_DAYS, pieces) == Result(samples=19)
     assert [part.day for part in parts] == sorted(part.day for part in parts)
     assert len({part.day for part in parts}) == 2
     assert len(parts) <= 2 * pieces
@@ -59,9 +61,9 @@ def test_however_the_days_are_cut_each_sample_is_checked_once(pieces: int) -> No
 @pytest.mark.usefixtures("ledger")
 def test_pages_of_raw_rows_go_through_all_samples_in_the_order_of_their_key() -> None:
     store_two_days()
-    [first, second] = raw_rows.parts(Choice())
+    [first, second] = raw_rows.parts(TWO_DAYS)
 
-    found = [[raw_rows.key_of(row) for row in page] for page in raw_rows.pages(first, Choice(), size=4)]
+    found = [[raw_rows.key_of(row) for row in page] for page in raw_rows.pages(first, TWO_DAYS, size=4)]
 
     assert [len(page) for page in found] == [4, 4, 2]
     assert [key for page in found for key in page] == list(
