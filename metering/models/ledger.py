@@ -31,6 +31,14 @@ class Series(models.Model):
     resource_id = models.TextField()
     user_id = models.TextField(null=True)
     project_id = models.TextField(null=True)
+    # The row that says what is true of the resource now; the writer sees to it that there is one.
+    resource = models.ForeignObject(
+        "Resource",
+        models.DO_NOTHING,
+        from_fields=("resource_id", "source"),
+        to_fields=("resource_id", "source"),
+        related_name="series",
+    )
 
     objects = SeriesQuerySet.as_manager()
 

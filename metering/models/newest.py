@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from django.contrib.postgres.expressions import ArraySubquery
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import F, OuterRef, Subquery, Value
+from django.db.models import F, OuterRef, Q, Subquery, Value
 from django.db.models.functions import Coalesce
 
 from metering.models.access import Caller
 from metering.models.ledger import Sample, Series
-from metering.models.queries import RECENT, SampleQuerySet
+from metering.models.queries import RECENT, SampleQuerySet, SeriesQuerySet
 from metering.models.questions import Question
 
 MOST = 1_000  # rows; for more of them, sorting everything costs no more
-
+_LOOKED_AT = 2  # series for each row wanted: some of them have ended, while others of their resource go on
 _BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
+
+Found = TypeVar("Found")
+Head = tuple[datetime, int]  # the time of a series' newest sample, and its id
 
 
 class _Unnest(models.Func):
@@ -28,32 +33,78 @@ class _Unnest(models.Func):
     output_field: Any = models.DateTimeField()
 
 
+class _AnyOf(models.Func):
+    """That a value is in an array: the index is asked for each of them. Joined, all the day's samples would be read."""
+
+    template = "%(expressions)s)"
+    arg_joiner = " = ANY("
+    output_field: Any = models.BooleanField()
+
+
 def newest_samples(caller: Caller, question: Question, limit: int) -> list[Sample]:
-    """The latest read of the samples asked for that the caller may see, the latest first.
+    """The latest read of the samples asked for that the caller may see, the latest first."""
+    return newest(caller, question, limit, lambda samples: list(samples.newest_first()[:limit]))
+
+
+def newest(
+    caller: Caller, question: Question, limit: int, read: Callable[[SampleQuerySet], list[Found]]
+) -> list[Found]:
+    """What ``read`` makes of the newest ``limit``; it is given these, or these and others, to choose from.
 
     If there are enough of the last day, no older one is looked at, nor thought of: to plan a question about every
     day's partition takes longer than to answer it.
     """
-    recent = list(in_sight(caller, question, limit, datetime.now(UTC) - RECENT).newest_first()[:limit])
-    return recent if len(recent) == limit else list(in_sight(caller, question, limit).newest_first()[:limit])
+    start = datetime.now(UTC) - RECENT
+    if limit > MOST or question.metadata or question.message_id is not None:
+        samples = Sample.objects.visible_to(caller).matching(question)
+        found = read(samples.between(start, None))
+        return found if len(found) == limit else read(samples)
+    series = Series.objects.visible_to(caller).of(question.equal)
+    samples = Sample.objects.within(question.window)
+    recent = samples.between(start, None)
+    heads, are_newest = _heads(series, recent, limit)
+    if len(heads) == limit:
+        return read(_of(heads, recent) if are_newest else _since(heads[-1], series, recent))
+    found = read(_among_newest(series, recent, limit)) if heads else []
+    return found if len(found) == limit else read(_among_newest(series, samples, limit))
 
 
-def in_sight(caller: Caller, question: Question, limit: int, start: datetime | None = None) -> SampleQuerySet:
-    """The samples asked for, read at or after ``start``; or fewer, with the newest among them."""
-    samples = Sample.objects.between(start, None)
-    if limit <= MOST and not question.metadata and question.message_id is None:
-        return _among_newest(caller, question, limit, samples)
-    return samples.visible_to(caller).matching(question)
+def _heads(series: SeriesQuerySet, samples: SampleQuerySet, limit: int) -> tuple[list[Head], bool]:
+    """The newest of these samples of ``limit`` series, or of fewer, as a listing orders them; whether no other series
+    has a newer one.
+
+    They are looked for among the series whose resource was read last.
+    """
+    times = samples.filter(series_id=OuterRef("pk")).order_by("-ts").values("ts")
+    promising = series.order_by("-resource__last_sample", "-id")[: _LOOKED_AT * limit]
+    found = promising.annotate(last=Subquery(times[:1])).values_list("last", "id", "resource__last_sample")
+    heads = sorted(((last, id_) for last, id_, _ in found if last is not None), reverse=True)[:limit]
+    if len(heads) < limit or len(found) < _LOOKED_AT * limit:
+        return heads, True
+    _, id_, last_of_resource = found[len(found) - 1]
+    return heads, (last_of_resource, id_) <= heads[-1]
 
 
-def _among_newest(caller: Caller, question: Question, limit: int, samples: SampleQuerySet) -> SampleQuerySet:
-    """The samples asked for that may be among the newest ``limit``; all that are, and few others.
+def _of(heads: list[Head], samples: SampleQuerySet) -> SampleQuerySet:
+    """Those of these series that stand no further behind than the last of the heads."""
+    ids = Value([id_ for _, id_ in heads], ArrayField(models.IntegerField()))
+    return samples.filter(_AnyOf(F("series_id"), ids), ts__gte=heads[-1][0])
+
+
+def _since(head: Head, series: SeriesQuerySet, samples: SampleQuerySet) -> SampleQuerySet:
+    """Those that stand no further behind than this head: of series whose resource was not read before it."""
+    ts, id_ = head
+    later, at_once = Q(resource__last_sample__gt=ts), Q(resource__last_sample=ts, id__gte=id_)
+    found = series.filter(later | at_once).values("id")
+    return samples.filter(_AnyOf(F("series_id"), ArraySubquery(found)), ts__gte=ts)
+
+
+def _among_newest(series: SeriesQuerySet, samples: SampleQuerySet, limit: int) -> SampleQuerySet:
+    """Those of these samples that may be among the newest ``limit``; all that are, and few others.
 
     They lie in the ``limit`` series that were read last, and are no older than the ``limit``-th of the newest
     samples of those: so only a few entries of each series in the key's index are read, whatever the table holds.
     """
-    series = Series.objects.visible_to(caller).of(question.equal)
-    samples = samples.within(question.window)
     times = samples.filter(series_id=OuterRef("pk")).order_by("-ts").values("ts")
     dated = series.annotate(last=Subquery(times[:1]))
     latest = dated.order_by(F("last").desc(nulls_last=True), "-id").values("id")[:limit]

@@ -6,17 +6,18 @@ import json
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, NamedTuple
 
-from django.db.models import F, Min, OuterRef, Subquery, TextField
+from django.db.models import Min, TextField
 from django.db.models.functions import Cast
 
 from metering.models.access import Caller
 from metering.models.ledger import Resource, ResourceMetadata, Sample, SampleOriginal, Series
-from metering.models.newest import MOST, in_sight, newest_samples
+from metering.models.newest import newest, newest_samples
 from metering.models.paging import Key, Page
-from metering.models.queries import RECENT, SampleQuerySet
+from metering.models.queries import SampleQuerySet
 from metering.models.questions import Place, Question
 
 FIRST_SPAN = timedelta(hours=1)  # of time that the first page of a stream looks at
@@ -31,7 +32,7 @@ _MIDDLE = uuid.UUID(int=0)  # of a place before which every sample of its moment
 
 def sample_page(caller: Caller, question: Question, after: Key | None, limit: int) -> Page[StreamedSample]:
     """The next ``limit`` samples that the caller may see, behind the place ``after``."""
-    rows = _newest(caller, _behind(question, after), limit + 1)
+    rows = newest(caller, _behind(question, after), limit + 1, partial(_read, limit=limit + 1))
     samples = [
         StreamedSample(row[0], row[1], row[2], row[4], StreamedSeries(*row[6:-1]), StreamedMetadata(row[-1]))
         for row in rows[:limit]
@@ -39,30 +40,6 @@ def sample_page(caller: Caller, question: Question, after: Key | None, limit: in
     _rename(rows[:limit], samples)
     last = rows[limit - 1] if len(rows) > limit else None
     return Page(samples, last and (last[0], last[3], uuid.UUID(last[4])))
-
-
-def _newest(caller: Caller, question: Question, limit: int) -> list[Any]:
-    """What `newest_samples` finds. Of very many series the heads are looked at once, in a statement of their own."""
-    start = datetime.now(UTC) - RECENT
-    if limit <= MOST and not question.metadata and question.message_id is None:
-        heads = _heads(caller, question, limit, start)
-        if len(heads) == limit:
-            # Each of them has one at least as new as the last of them, so there are enough.
-            samples = Sample.objects.between(heads[-1][1], None).within(question.window)
-            return _read(samples.filter(series_id__in=[id_ for id_, _ in heads]), limit)
-        recent = _read(in_sight(caller, question, limit, start), limit) if heads else []
-    else:
-        recent = _read(in_sight(caller, question, limit, start), limit)
-    return recent if len(recent) == limit else _read(in_sight(caller, question, limit), limit)
-
-
-def _heads(caller: Caller, question: Question, limit: int, start: datetime) -> list[tuple[int, datetime]]:
-    """The series that were read last since ``start``, and when; the latest first."""
-    samples = Sample.objects.between(start, None).within(question.window).filter(series_id=OuterRef("pk"))
-    series = Series.objects.visible_to(caller).of(question.equal)
-    dated: Any = series.annotate(last=Subquery(samples.order_by("-ts").values("ts")[:1]))
-    found = dated.order_by(F("last").desc(nulls_last=True), "-id").values_list("id", "last")[:limit]
-    return [(id_, last) for id_, last in found if last is not None]
 
 
 def _read(samples: SampleQuerySet, limit: int) -> list[Any]:

@@ -1,10 +1,10 @@
 """Questions of the API over HTTP, and a long answer in CSV: gunicorn's two processes as they are installed.
 
-The ledger holds a month of `ledger_queries`, days that are over closed, as the control worker leaves them. A process of
-its own asks on loopback, over connections that stay open: first one question after the other, each many times,
-which gives the times; then each from four at once, which gives the requests a second. Both are bounded in number and
-time. Last it reads up to a million samples as CSV, while the processes' memory is looked at all the time: what it
-grows by is counted from what it was after all those questions and a short such answer.
+The ledger holds a month of `ledger_queries`, days that are over closed, as the control worker leaves them, and a poll
+of now. A process of its own asks on loopback, over connections that stay open: first one question after the other,
+each many times, which gives the times; then each from four at once, which gives the requests a second. Both are
+bounded in number and time. Last it reads up to a million samples as CSV, while the processes' memory is looked at all
+the time: what it grows by is counted from what it was after all those questions and a short such answer.
 """
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ def main(size: int) -> None:
     ledger_queries.fill(end, size)
     for number in range(ledger_queries.DAYS - 1):  # yesterday may still have late samples
         closing.close((start + number * rollups.DAY).date())
+    ledger_queries.poll(datetime.now(UTC))
     project = ledger_queries.BUSY
     told = {
         "admin": Token.issue("the bench", is_admin=True),

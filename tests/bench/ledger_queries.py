@@ -66,6 +66,7 @@ SELECT moment, CASE WHEN series.type = 'gauge' THEN random() * 100 ELSE extract(
 FROM generate_series(%s, %s - interval '1 microsecond', make_interval(secs => %s)) AS moment CROSS JOIN series
 ORDER BY moment, series.id
 """
+_LAST_SAMPLE = "UPDATE resource SET last_sample = (SELECT max(ts) FROM sample)"
 
 
 def measure(postgres: Postgres, size: int) -> dict[str, float]:
@@ -139,10 +140,19 @@ def fill(end: datetime, samples: int) -> None:
         cursor.execute(_RESOURCES, [start, end])
         for day in days:
             cursor.execute(_SAMPLES, [RESOURCES, day, day + DAY, apart])
+        cursor.execute(_LAST_SAMPLE)
     rollups.roll_up(end + rollups.GRACE)
     with connection.cursor() as cursor:
         cursor.execute("VACUUM (ANALYZE)")
         cursor.execute("CHECKPOINT")
+
+
+def poll(moment: datetime) -> None:
+    """Put one sample more of each series into the database, all read at this moment."""
+    partitions.ensure([moment.date()])
+    with connection.cursor() as cursor:
+        cursor.execute(_SAMPLES, [RESOURCES, moment, moment + DAY, DAY.total_seconds()])
+        cursor.execute(_LAST_SAMPLE)
 
 
 def _warm(ask: Callable[[], object]) -> float:

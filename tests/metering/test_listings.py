@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import random
 from datetime import UTC, datetime
 
 import pytest
@@ -11,8 +13,8 @@ from django.test.utils import CaptureQueriesContext
 from metering.models import Caller, ResourceMetadata, Sample, Series
 from metering.models.newest import newest_samples
 from metering.models.owners import latest_owners
-from metering.models.questions import Question
-from tests.factories import NOON, reading
+from metering.models.questions import Place, Question, Window
+from tests.factories import NOON, at, reading
 from tests.metering.storing import batch, record
 
 ADMIN = Caller("an admin", None, is_admin=True)
@@ -32,15 +34,18 @@ def store_old_and_new(now: float) -> None:
         record(batch(*(reading(10 * place + n, when + n, origin="o", metadata=metadata) for n in range(3))))
 
 
-@pytest.mark.parametrize("question", [Question(), Question(metadata={"age": 2}), Question(equal={"meter": "cpu"})])
-def test_enough_of_the_last_day_are_found_in_one_statement(now: float, question: Question) -> None:
+@pytest.mark.parametrize(
+    ("question", "statements"),
+    [(Question(), 2), (Question(metadata={"age": 2}), 1), (Question(equal={"meter": "cpu"}), 2)],
+)
+def test_enough_of_the_last_day_are_found_in_few_statements(now: float, question: Question, statements: int) -> None:
     store_old_and_new(now)
 
     with CaptureQueriesContext(connection) as captured:
         found = newest_samples(ADMIN, question, 3)
 
     assert [sample.volume for sample in found] == [22, 21, 20]
-    assert len(captured) == 1
+    assert len(captured) == statements
 
 
 @pytest.mark.parametrize(
@@ -58,6 +63,39 @@ def test_where_the_last_day_has_too_few_all_others_are_looked_at(
     store_old_and_new(now)
 
     assert [sample.volume for sample in newest_samples(ADMIN, question, 100)] == volumes
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_newest_are_found_whichever_series_have_ended(now: float, seed: int) -> None:
+    chance = random.Random(seed)
+    counters = [
+        reading(
+            number,
+            now - 60 * chance.choice((0, 0, 1, 1, 2, 3, chance.randrange(3_000))),
+            resource=f"web-{chance.randrange(12)}",
+            meter=f"meter-{chance.randrange(6)}",
+            project=chance.choice(("red", "red", "blue")),
+            origin="o",
+        )
+        for number in range(150)
+    ]
+    record(batch(*counters))
+    stored = list(Sample.objects.select_related("series").order_by("-ts", "-series_id", "-message_id"))
+    windows = [
+        Window(),
+        Window(end=at(now - 61)),
+        Window(behind=Place(stored[5].ts, stored[5].series_id, stored[5].message_id)),
+    ]
+    ways = set()
+    for window, limit, project in itertools.product(windows, (1, 5, 60), (None, "red", "blue")):
+        caller = Caller("somebody", project, is_admin=project is None)
+        for equal in ({}, {"resource_id": "web-3"}, {"meter": "meter-2"}):
+            with CaptureQueriesContext(connection) as captured:
+                found = newest_samples(caller, Question(equal=equal, window=window), limit)
+            of_question = Sample.objects.within(window).visible_to(caller).of(equal)
+            assert found == [sample for sample in stored if sample in set(of_question)][:limit]
+            ways.add((len(captured), any("ANY(ARRAY" in query["sql"] for query in captured)))
+    assert ways == {(2, False), (2, True), (3, False)}  # each way was gone
 
 
 @pytest.mark.parametrize("days_ago", [0, 20])
