@@ -7,12 +7,13 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
+from math import inf
 from typing import Any
 from urllib.parse import quote
 
 from rest_framework import serializers
 
-from api.rows import FlatMetadata, Moment, RowSerializer, RowsOfOneForm, moment_text, naive
+from api.rows import FlatMetadata, Moment, RowSerializer, RowsOfOneForm, moment_text, naive_moment
 from metering.events import Trait
 from metering.models import Event, Sample, Series
 from metering.models.figures import Figure
@@ -101,7 +102,7 @@ class VerificationSerializer(serializers.BaseSerializer[Verification]):
         }
 
 
-@lru_cache(10_000)  # names of meters, which come again and again
+@lru_cache(20_000)  # resources, and the names of their meters, which come again and again
 def _quoted(name: str) -> str:
     return quote(name, safe="")
 
@@ -121,7 +122,7 @@ class ResourceSerializer(RowSerializer[SeenResource]):
     links = serializers.SerializerMethodField()
 
     def get_links(self, resource: SeenResource) -> list[dict[str, str]]:
-        base, name = self._context["base"], quote(resource.resource_id, safe="")
+        base, name = self._context["base"], _quoted(resource.resource_id)
         end = "/" if resource.resource_id.endswith("/") else ""  # for one slash at an address's end is not the id's
         links = [{"rel": "self", "href": f"{base}/v2/resources/{name}{end}"}]
         if self._context["meter_links"]:
@@ -182,38 +183,34 @@ class StatisticsSerializer(RowsOfOneForm[Statistics]):
         return self.rows([instance])[0]
 
     def rows(self, found: Sequence[Statistics]) -> list[dict[str, Any]]:
-        figures, selected = list(dict.fromkeys(self.context["figures"])), self.context["selected"]
+        figures, groups, period = self.context["figures"], self.context["groups"], self.context["period"]
+        aggregated = [figure.name for figure in figures] if self.context["selected"] else []
         standard = [(place, figure.function) for place, figure in enumerate(figures) if figure.is_standard]
-        names = [figure.name for figure in figures]
-        period, window = self.context["period"], self.context["window"]
+        window: Window = self.context["window"]
+        start = -inf if window.start is None else window.start.timestamp()
+        end = inf if window.end is None else window.end.timestamp()
         rows = []
         for row in found:
-            values = list(row.figures.values())
-            first, last = _within(row, window)
-            shown: dict[str, Any] = {
-                "groupby": row.group or None,
+            # First and last sample, pulled into the window as it was asked for: search_offset reads beyond it.
+            first, last = max(row.first, start), min(row.last, end)
+            is_within = first <= last
+            shown = {
+                "groupby": dict(zip(groups, row.group, strict=True)) if groups else None,
                 "unit": row.unit,
                 "period": period,
-                "period_start": naive(row.start),
-                "period_end": naive(row.end),
-                "duration": None if first is None or last is None else (last - first).total_seconds(),
-                "duration_start": first and naive(first),
-                "duration_end": last and naive(last),
+                "period_start": naive_moment(row.start),
+                "period_end": naive_moment(row.end),
+                "duration": round(last - first, 6) if is_within else None,
+                "duration_start": naive_moment(first) if is_within else None,
+                "duration_end": naive_moment(last) if is_within else None,
             }
             for place, name in standard:
-                shown[name] = values[place]
-            if selected:
-                floats = (None if value is None else float(value) for value in values)
-                shown["aggregate"] = dict(zip(names, floats, strict=True))
+                shown[name] = row.figures[place]
+            if aggregated:
+                floats = (None if value is None else float(value) for value in row.figures)
+                shown["aggregate"] = dict(zip(aggregated, floats, strict=True))
             rows.append(shown)
         return rows
-
-
-def _within(row: Statistics, window: Window) -> tuple[datetime, datetime] | tuple[None, None]:
-    """First and last sample, pulled into the window as it was asked for: search_offset reads beyond it."""
-    first = row.first if window.start is None or row.first > window.start else window.start
-    last = row.last if window.end is None or row.last < window.end else window.end
-    return (first, last) if first <= last else (None, None)
 
 
 class PollSerializer(RowSerializer[PollSlot]):

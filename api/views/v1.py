@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from django.db import DataError
@@ -23,6 +24,7 @@ from metering.models.owners import latest_owners
 from metering.models.questions import Question
 from metering.models.seen import SeenResource, resources_seen
 
+_NO_DURATION = dict.fromkeys(("start_timestamp", "end_timestamp", "duration"))
 _COLUMNS = {"resources": "resource_id", "projects": "project_id", "users": "user_id", "sources": "source"}
 
 
@@ -117,12 +119,14 @@ class V1DurationView(V1View):
     def get(self, request: Request, kind: str, of: str, meter: str) -> Response:
         question, _ = self.question(kind, of, meter=meter)
         rows = Series.objects.visible_to(self.caller).statistics(question, [Figure("count")])
+        if not rows:
+            return Response(_NO_DURATION)
         start, end = question.window.start, question.window.end  # as asked for: search_offset only looks beyond it
-        firsts, lasts = [row.first for row in rows], [row.last for row in rows]
-        first = max(min(firsts), start or min(firsts)) if rows else None
-        last = min(max(lasts), end or max(lasts)) if rows else None
-        if first is None or last is None or first > last:
-            return Response(dict.fromkeys(("start_timestamp", "end_timestamp", "duration")))
+        first = datetime.fromtimestamp(min(row.first for row in rows), UTC)
+        last = datetime.fromtimestamp(max(row.last for row in rows), UTC)
+        first, last = max(first, start or first), min(last, end or last)
+        if first > last:
+            return Response(_NO_DURATION)
         shown = moment_text
         duration = (last - first).total_seconds()
         return Response({"start_timestamp": shown(first), "end_timestamp": shown(last), "duration": duration})
@@ -135,12 +139,11 @@ class V1VolumeView(V1View):
 
     def get(self, request: Request, kind: str, of: str, meter: str, function: str) -> Response:
         question, _ = self.question(kind, of, meter=meter)
-        figure = Figure(function)
         try:
-            rows = Series.objects.visible_to(self.caller).statistics(question, [figure])
+            rows = Series.objects.visible_to(self.caller).statistics(question, [Figure(function)])
         except DataError as exc:
             raise Fault("The volumes are too large to be added up") from exc
-        volumes = [volume for row in rows if (volume := row.figures[figure]) is not None]
+        volumes = [volume for row in rows for volume in row.figures if volume is not None]
         together = max if function == "max" else sum
         return Response({"volume": together(volumes) if volumes else None})
 

@@ -28,16 +28,17 @@ METADATA = ("resource_metadata.", "metadata.")  # before a dotted key: grouped b
 class Statistics(NamedTuple):
     """Figures of the samples of one unit, in one group and one period of time.
 
-    A figure is None where it has no meaning: delta, rate and resets of a meter that is not cumulative.
+    Groups and figures are in the order in which they were asked for, each once. Times are seconds since 1970: there
+    are many rows, of which most times are never looked at as such.
     """
 
     unit: str
-    group: dict[str, str | None]
-    figures: dict[Figure, float | None]
-    first: datetime  # when the first of them was read
-    last: datetime
-    start: datetime  # of the period; without periods, as `first`
-    end: datetime  # just after the period; without periods, as `last`
+    group: tuple[str | None, ...]
+    figures: tuple[float | None, ...]  # None has no meaning: delta, rate and resets of a meter that is not cumulative
+    first: float  # when the first of them was read
+    last: float
+    start: float  # of the period; without periods, as `first`
+    end: float  # just after the period; without periods, as `last`
 
 
 def is_group(name: str) -> bool:
@@ -58,8 +59,10 @@ def add_up(
             rows = _rows(statement, heeding_late=True)
     except EmptyResultSet:
         return []
-    span = timedelta(seconds=period)
-    return [_statistics(row[1:], wanted, groups, span) for row in rows if row[1] is not None]
+    found = [_statistics(row, len(groups), period) for row in rows if row[1] is not None]
+    if found:
+        datetime.fromtimestamp(found[-1].start, UTC) + timedelta(seconds=period)  # it may be beyond the calendar
+    return found
 
 
 def _statement(
@@ -123,18 +126,10 @@ def _rows(statement: Statement, *, heeding_late: bool) -> list[tuple[Any, ...]]:
         return list(cursor.fetchall())
 
 
-def _statistics(row: Sequence[Any], wanted: list[Figure], groups: list[str], period: timedelta) -> Statistics:
-    values = row[4:]
-    if inf in values:
+def _statistics(row: tuple[Any, ...], groups: int, period: int) -> Statistics:
+    _late, first, last, unit, start = row[:5]
+    figures = row[5 + groups :]
+    if inf in figures:
         raise DataError("an hour whose samples have expired held volumes too large to be added up")
-    first, last = datetime.fromtimestamp(row[0], UTC), datetime.fromtimestamp(row[1], UTC)
-    start = first if row[3] is None else datetime.fromtimestamp(row[3], UTC)
-    return Statistics(
-        row[2],
-        dict(zip(groups, values, strict=False)) if groups else {},
-        dict(zip(wanted, values[len(groups) :], strict=True)),
-        first,
-        last,
-        start,
-        start + period if period else last,
-    )
+    end = last if start is None else start + period
+    return Statistics(unit, row[5 : 5 + groups], figures, first, last, first if start is None else start, end)

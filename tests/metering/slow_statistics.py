@@ -7,7 +7,7 @@ import statistics
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import pytest
@@ -107,15 +107,14 @@ def _row(base: datetime, asked: Asked, number: int, steps: list[tuple[Read, Read
     }
 
 
-def shown(rows: list[Statistics]) -> list[dict[str, Any]]:
+def shown(rows: list[Statistics], asked: Asked, figures: Iterable[Figure] = FIGURES) -> list[dict[str, Any]]:
+    groups = ["resource_id"] if asked.group else []
+    times = ("first", "last", "start", "end")
     return [
         {
-            "group": row.group,
-            "first": row.first,
-            "last": row.last,
-            "start": row.start,
-            "end": row.end,
-            "figures": {figure.name: value for figure, value in row.figures.items()},
+            "group": dict(zip(groups, row.group, strict=True)),
+            **{name: datetime.fromtimestamp(getattr(row, name), UTC) for name in times},
+            "figures": dict(zip((figure.name for figure in figures), row.figures, strict=True)),
         }
         for row in rows
     ]
