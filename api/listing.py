@@ -19,6 +19,7 @@ from metering.models.paging import Key, Page
 
 PAGING = frozenset({"limit", "marker"})
 MOST_AT_ONCE = 10_000  # rows of JSON that are put together before the first is sent; more are streamed
+BLOCK = 2_000  # rows of a stream that are written at once
 STEP = 10_000  # rows that a stream reads at once: of half as many each takes half as long again
 
 ReadPage = Callable[[Key | None, int], Page[Any]]
@@ -97,8 +98,9 @@ def streamed(form: StreamRenderer, listing: Listing, after: Key | None, limit: i
 def _blocks(form: StreamRenderer, listing: Listing, page: Page[Any], limit: int | None) -> Iterator[bytes]:
     """Rows page by page. What fails in between ends the connection before the answer's end, so that it is noticed."""
     while True:
-        if page.rows:
-            yield form.block(listing.form(page.rows), page.rows)
+        for start in range(0, len(page.rows), BLOCK):
+            rows = page.rows[start : start + BLOCK]
+            yield form.block(listing.form(rows), rows)
         if limit is not None:
             limit -= len(page.rows)
         if page.next is None or limit == 0:

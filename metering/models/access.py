@@ -50,8 +50,11 @@ class TokenQuerySet(models.QuerySet["Token"]):
         """The unexpired token that was given out as this text. Asks nothing for a text that cannot be one."""
         if len(text) != _LENGTH:
             return None
-        unexpired = Q(expires=None) | Q(expires__gt=timezone.now())
-        return self.filter(unexpired, digest=Token.digest_of(text)).first()
+        try:
+            token = self.get(digest=Token.digest_of(text))
+        except Token.DoesNotExist:
+            return None
+        return token if token.expires is None or token.expires > timezone.now() else None
 
 
 class Token(models.Model):

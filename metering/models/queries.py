@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from django.contrib.postgres.aggregates import ArrayAgg
 from django.db import models
 from django.db.models import Exists, Min, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
@@ -99,10 +100,12 @@ class SeriesQuerySet(VisibleQuerySet["Series"]):
         """Each (meter, type, unit) once, whatever the resource; the first known first."""
         return self.values("meter", "type", "unit").annotate(first=Min("id")).order_by("first")
 
-    def meters_of(self, resource_ids: Iterable[str]) -> list[tuple[str, str, str]]:
-        """(resource_id, source, meter) of these resources, each once, by meter."""
-        found = self.filter(resource_id__in=set(resource_ids)).order_by("meter", "resource_id", "source").distinct()
-        return list(found.values_list("resource_id", "source", "meter"))
+    def meters_of(self, resource_ids: Iterable[str]) -> dict[tuple[str, str], list[str]]:
+        """The names of the meters of each of these, by (resource_id, source); each once, in their order."""
+        found = self.filter(resource_id__in=set(resource_ids)).order_by().values_list("resource_id", "source")
+        # Sorted here: the database would have to sort all of them, which takes longer.
+        named = found.annotate(names=ArrayAgg("meter"))
+        return {(resource_id, source): sorted(set(names)) for resource_id, source, names in named}
 
 
 def latest_of_series(column: str, window: Window) -> Coalesce:

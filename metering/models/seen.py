@@ -69,11 +69,8 @@ def _now(
 
 
 def _with_meters(caller: Caller, rows: list[Any]) -> list[SeenResource]:
-    meters: dict[tuple[str, str], list[str]] = defaultdict(list)
-    visible = Series.objects.visible_to(caller)
-    for resource_id, source, meter in visible.meters_of(row.resource_id for row in rows):
-        meters[resource_id, source].append(meter)
-    return [_seen(row, meters[row.resource_id, row.source]) for row in rows]
+    meters = Series.objects.visible_to(caller).meters_of(row.resource_id for row in rows)
+    return [_seen(row, meters.get((row.resource_id, row.source), ())) for row in rows]
 
 
 def _seen(row: Any, meters: Sequence[str]) -> SeenResource:
