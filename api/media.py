@@ -6,12 +6,14 @@ from collections.abc import Iterable, Mapping
 from typing import IO, Any
 
 import orjson
+from rest_framework import status
 from rest_framework.exceptions import NotAcceptable, ParseError
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
+from api.errors import Fault
 from api.rows import json_bytes
 
 MOST_BYTES = 1 << 20  # of a request's body
@@ -27,7 +29,8 @@ class JSONParser(BaseParser):
     ) -> Any:
         text = stream.read(MOST_BYTES + 1)
         if len(text) > MOST_BYTES:
-            raise ParseError(f"The body of the request is longer than {MOST_BYTES} bytes")
+            text = f"The body of the request is longer than {MOST_BYTES} bytes"
+            raise Fault(text, status.HTTP_413_REQUEST_ENTITY_TOO_LARGE)
         try:
             return orjson.loads(text)
         except ValueError as exc:

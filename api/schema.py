@@ -31,7 +31,7 @@ TEXTS = {
     501: "Known to Ceilometer's clients, and not offered.",
     503: "The database, the broker or Keystone does not answer, or takes too long.",
 }
-COMMON = (400, 401, 403, 406, 415, 429, 500, 503)  # what any question may be answered with
+COMMON = (400, 401, 403, 406, 413, 415, 429, 500, 503)  # what any question may be answered with
 OPEN = (400, 406, 415, 429, 500)  # the same where everybody may ask
 _SOON_AGAIN = (429, 503)
 _RETRY = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer", "minimum": 0}}}

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from metering.counters import Kind
+from metering.models import Sample
 from tests import events
 from tests.ceilometer_client import Ceilometer, Row
 from tests.factories import at, reading, store, token
+from tests.installation import installed, wait_for
 from tests.live_api import LiveApi, live_api
 from tests.stage import Stage
 
@@ -157,6 +160,18 @@ def test_samples_are_created_found_by_a_complex_query_and_listed(api: LiveApi) -
     assert column(blue.rows("meter-list", "-q", "metadata.farm.name=Hill"), "Name") == ["apples"]
     refused = blue.says("sample-create", "--project-id", "red", *about, status=1)
     assert "can not post samples to other projects" in refused
+
+
+def test_a_sample_that_is_created_goes_over_the_bus(tmp_path: Path, redis_url: str, database_url: str) -> None:
+    apples = ("-m", "apples", "--meter-type", "gauge", "--meter-unit", "apple", "--sample-volume", "3")
+    with installed(tmp_path, redis_url, database_url) as installation:
+        installation.start("samples", "api")
+        blue = Ceilometer("--os-token", token("blue"), "--os-endpoint", installation.url)
+        made = blue.shown("sample-create", "-r", "basket", *apples)
+        wait_for(Sample.objects.exists, "the sample in the ledger")
+        [found] = blue.rows("sample-list")
+
+    assert (made["volume"], found["ID"]) == ("3.0", made["message_id"])
 
 
 def test_what_the_service_can_do_is_printed(api: LiveApi) -> None:

@@ -77,7 +77,7 @@ class MeterView(ListingView):
             status=201,
             body="PostedSamples",
             headers=("Idempotency-Key",),
-            refusals=(404, 413),
+            refusals=(404,),
         ),
     }
 

@@ -30,7 +30,7 @@ class QuerySamplesView(ListingView):
     """Samples by a filter of and, or and not."""
 
     rule = "telemetry:query_sample"
-    answers = {"POST": Answer("Sample", is_list=True, body="ComplexQuery", needs_body=False, refusals=(413, 501))}
+    answers = {"POST": Answer("Sample", is_list=True, body="ComplexQuery", needs_body=False, refusals=(501,))}
 
     def post(self, request: Request) -> HttpResponseBase:
         """Newest first, unless the query says otherwise."""

@@ -202,6 +202,16 @@ def test_no_body_can_be_made_to_fail(name: str, asker: asking.Asker) -> None:
         settled(response, address)
 
 
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/v2/meters/cpu"), ("POST", "/v2/query/samples"), ("GET", "/v2/samples")]
+)
+def test_a_body_that_is_too_long_is_a_413(method: str, path: str, asker: asking.Asker) -> None:
+    answer = asker.client.generic(
+        method, path, BODIES["too long"], content_type="application/json", headers=asker.headers
+    )
+    assert asking.refusal(answer) == (413, "The body of the request is longer than 1048576 bytes")
+
+
 KINDS = (
     "text/plain",
     "application/x-www-form-urlencoded",
