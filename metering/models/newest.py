@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, OuterRef, Q, Subquery, Value
 from django.db.models.functions import Coalesce
@@ -33,14 +32,6 @@ class _Unnest(models.Func):
     output_field: Any = models.DateTimeField()
 
 
-class _AnyOf(models.Func):
-    """That a value is in an array: the index is asked for each of them. Joined, all the day's samples would be read."""
-
-    template = "%(expressions)s)"
-    arg_joiner = " = ANY("
-    output_field: Any = models.BooleanField()
-
-
 def newest_samples(caller: Caller, question: Question, limit: int) -> list[Sample]:
     """The latest read of the samples asked for that the caller may see, the latest first."""
     return newest(caller, question, limit, lambda samples: list(samples.newest_first()[:limit]))
@@ -62,41 +53,39 @@ def newest(
     series = Series.objects.visible_to(caller).of(question.equal)
     samples = Sample.objects.within(question.window)
     recent = samples.between(start, None)
-    heads, are_newest = _heads(series, recent, limit)
+    heads = _heads(series, recent, limit)
     if len(heads) == limit:
-        return read(_of(heads, recent) if are_newest else _since(heads[-1], series, recent))
+        return read(_of(heads, recent))
     found = read(_among_newest(series, recent, limit)) if heads else []
     return found if len(found) == limit else read(_among_newest(series, samples, limit))
 
 
-def _heads(series: SeriesQuerySet, samples: SampleQuerySet, limit: int) -> tuple[list[Head], bool]:
-    """The newest of these samples of ``limit`` series, or of fewer, as a listing orders them; whether no other series
-    has a newer one.
+def _heads(series: SeriesQuerySet, samples: SampleQuerySet, limit: int) -> list[Head]:
+    """The newest of these samples of the ``limit`` series that were read last, as a listing orders them; or of fewer,
+    if not as many are found soon.
 
-    They are looked for among the series whose resource was read last.
+    They are looked for among the series whose resource was read last. Only where one behind those may have been read
+    later than the last head, which a window makes likely, all such are looked at.
     """
-    times = samples.filter(series_id=OuterRef("pk")).order_by("-ts").values("ts")
-    promising = series.order_by("-resource__last_sample", "-id")[: _LOOKED_AT * limit]
-    found = promising.annotate(last=Subquery(times[:1])).values_list("last", "id", "resource__last_sample")
-    heads = sorted(((last, id_) for last, id_, _ in found if last is not None), reverse=True)[:limit]
-    if len(heads) < limit or len(found) < _LOOKED_AT * limit:
-        return heads, True
-    _, id_, last_of_resource = found[len(found) - 1]
-    return heads, (last_of_resource, id_) <= heads[-1]
+    promising = series.order_by("-resource__last_sample", "-id").annotate(last=_last(samples))
+    found = list(promising.values_list("resource__last_sample", "id", "last")[: _LOOKED_AT * limit])
+    heads = sorted(((last, id_) for _, id_, last in found if last is not None), reverse=True)[:limit]
+    if len(heads) < limit or len(found) < _LOOKED_AT * limit or found[-1][:2] <= heads[-1]:
+        return heads
+    ts, id_ = heads[-1]
+    later, at_once = Q(resource__last_sample__gt=ts), Q(resource__last_sample=ts, id__gte=id_)
+    dated = series.filter(later | at_once).annotate(last=_last(samples))
+    return list(dated.order_by(F("last").desc(nulls_last=True), "-id").values_list("last", "id")[:limit])
+
+
+def _last(samples: SampleQuerySet) -> Subquery:
+    """When the last of these samples of a series (the outer query's row) was read."""
+    return Subquery(samples.filter(series_id=OuterRef("pk")).order_by("-ts").values("ts")[:1])
 
 
 def _of(heads: list[Head], samples: SampleQuerySet) -> SampleQuerySet:
     """Those of these series that stand no further behind than the last of the heads."""
-    ids = Value([id_ for _, id_ in heads], ArrayField(models.IntegerField()))
-    return samples.filter(_AnyOf(F("series_id"), ids), ts__gte=heads[-1][0])
-
-
-def _since(head: Head, series: SeriesQuerySet, samples: SampleQuerySet) -> SampleQuerySet:
-    """Those that stand no further behind than this head: of series whose resource was not read before it."""
-    ts, id_ = head
-    later, at_once = Q(resource__last_sample__gt=ts), Q(resource__last_sample=ts, id__gte=id_)
-    found = series.filter(later | at_once).values("id")
-    return samples.filter(_AnyOf(F("series_id"), ArraySubquery(found)), ts__gte=ts)
+    return samples.filter(series_id__in=[id_ for _, id_ in heads], ts__gte=heads[-1][0])
 
 
 def _among_newest(series: SeriesQuerySet, samples: SampleQuerySet, limit: int) -> SampleQuerySet:
@@ -106,8 +95,7 @@ def _among_newest(series: SeriesQuerySet, samples: SampleQuerySet, limit: int) -
     samples of those: so only a few entries of each series in the key's index are read, whatever the table holds.
     """
     times = samples.filter(series_id=OuterRef("pk")).order_by("-ts").values("ts")
-    dated = series.annotate(last=Subquery(times[:1]))
-    latest = dated.order_by(F("last").desc(nulls_last=True), "-id").values("id")[:limit]
+    latest = series.annotate(last=_last(samples)).order_by(F("last").desc(nulls_last=True), "-id").values("id")[:limit]
     heads = series.filter(id__in=latest).annotate(newest=_Unnest(ArraySubquery(times[:limit])))
     oldest = heads.order_by("-newest").values("newest")[limit - 1 : limit]
     return samples.filter(
