@@ -52,11 +52,11 @@ def newest(
         return found if len(found) == limit else read(samples)
     series = Series.objects.visible_to(caller).of(question.equal)
     samples = Sample.objects.within(question.window)
-    recent = samples.between(start, None)
-    heads = _heads(series, recent, limit)
+    recent, alive = samples.between(start, None), series.filter(resource__last_sample__gte=start)
+    heads = _heads(alive, recent, limit)
     if len(heads) == limit:
         return read(_of(heads, recent))
-    found = read(_among_newest(series, recent, limit)) if heads else []
+    found = read(_among_newest(alive, recent, limit)) if heads else []
     return found if len(found) == limit else read(_among_newest(series, samples, limit))
 
 

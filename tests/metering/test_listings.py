@@ -94,7 +94,7 @@ def test_the_newest_are_found_whichever_series_have_ended(now: float, seed: int)
                 found = newest_samples(caller, Question(equal=equal, window=window), limit)
             of_question = Sample.objects.within(window).visible_to(caller).of(equal)
             assert found == [sample for sample in stored if sample in set(of_question)][:limit]
-            ways.add((len(captured), '"last_sample" >' in captured[1]["sql"]))
+            ways.add((len(captured), '"last_sample" > ' in captured[1]["sql"]))
     assert ways == {(2, False), (3, True), (3, False)}  # each way was gone
 
 
