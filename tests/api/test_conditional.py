@@ -8,6 +8,7 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
+from api.deadline import deadline
 from tests.api import asking
 from tests.factories import reading, store
 
@@ -51,11 +52,17 @@ def test_a_question_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_limit_of_one_request_is_not_that_of_the_next_on_the_connection() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SHOW statement_timeout")
-        before = cursor.fetchone()
-        asking.admin().ask("/v2/samples")
-        cursor.execute("SHOW statement_timeout")
-        assert cursor.fetchone() == before
+@pytest.mark.parametrize("setting", ["statement_timeout", "jit"])
+def test_what_holds_for_one_request_does_not_for_the_next_on_the_connection(setting: str) -> None:
+    def shown() -> str:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SHOW {setting}")
+            [value] = cursor.fetchone()
+            return str(value)
+
+    before = shown()
+    with deadline():
+        assert shown() != before
+    asking.admin().ask("/v2/samples")
+    assert shown() == before
     assert settings.METERING.serving.timeout == 30
