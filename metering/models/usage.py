@@ -127,7 +127,11 @@ def _statement(
         "flavor": len(FLAVOR) + 1,
     }
     text = f"""
-    WITH chosen (series_id, meter, resource_id{"".join(f", group{place}" for place in range(len(groups)))}) AS ({sql}),
+    WITH told (series_id, meter, resource_id{columns}) AS ({sql}),
+    named AS (
+        SELECT series_id, resource_id{columns}, CASE meter {kinds}ELSE 'instance' END AS kind,
+            CASE WHEN meter NOT IN %(meters)s THEN substr(meter, %(flavor)s) END AS flavor FROM told),
+    chosen AS (SELECT *, dense_rank() OVER (ORDER BY resource_id, kind, flavor{columns}) AS thing FROM named),
     noted AS MATERIALIZED (
         SELECT DISTINCT series_id, hour FROM late JOIN chosen USING (series_id)
         WHERE hour >= %(raw_from)s AND hour < %(rolled)s),
@@ -152,20 +156,18 @@ def _statement(
     grown AS (
         SELECT *, lag(last_volume) OVER (PARTITION BY series_id ORDER BY hour) AS before FROM hourly),
     used AS (
-        SELECT date_trunc(%(period)s, hour, 'UTC') AS period, hour, resource_id,
-            CASE meter {kinds}ELSE 'instance' END AS kind,
-            CASE WHEN meter NOT IN %(meters)s THEN substr(meter, %(flavor)s) END AS flavor{columns},
-            sum(sum) / sum(count) AS mean,
+        SELECT thing, hour, sum(sum) / sum(count) AS mean,
             sum(increase + CASE WHEN first_volume < before THEN first_volume
                 ELSE first_volume - COALESCE(before, first_volume) END) AS growth
-        FROM grown JOIN chosen USING (series_id) WHERE hour >= %(start)s
-        GROUP BY period, hour, resource_id, kind, flavor{columns}),
-    of_resource AS (
-        SELECT period, kind, flavor{columns}, count(*) AS hours, sum(mean) AS volumes, sum(growth) AS growth,
+        FROM grown JOIN chosen USING (series_id) WHERE hour >= %(start)s GROUP BY thing, hour),
+    of_thing AS (
+        SELECT thing, date_trunc(%(period)s, hour, 'UTC') AS period,
+            count(*) AS hours, sum(mean) AS volumes, sum(growth) AS growth,
             extract(epoch FROM max(hour) - min(hour)) / 3600 + 1 - count(*) AS gaps
-        FROM used GROUP BY period, resource_id, kind, flavor{columns})
+        FROM used GROUP BY thing, period)
     SELECT period, kind, flavor, sum(hours), sum(volumes), sum(growth), count(*), sum(gaps){columns}
-    FROM of_resource GROUP BY period, kind, flavor{columns}
+    FROM of_thing JOIN (SELECT DISTINCT thing, kind, flavor{columns} FROM chosen) AS things USING (thing)
+    GROUP BY period, kind, flavor{columns}
     ORDER BY period{columns}, kind, flavor
     """
     return text, {**values, "meters": tuple(_NAMES)}
