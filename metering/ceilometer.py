@@ -47,7 +47,11 @@ def signed_bytes(message: Mapping[str, Any], variant: str = BYTES_IN_LISTS) -> b
 
 def signature(message: Mapping[str, Any], secret: str, variant: str = BYTES_IN_LISTS) -> str:
     """The hex HMAC-SHA256 that Ceilometer's agents put into ``message_signature``."""
-    return hmac.digest(secret.encode(), signed_bytes(message, variant), "sha256").hex()
+    return _digest(signed_bytes(message, variant), secret)
+
+
+def _digest(signed: bytes, secret: str) -> str:
+    return hmac.digest(secret.encode(), signed, "sha256").hex()
 
 
 def check(message: Mapping[str, Any], secrets: tuple[str, ...]) -> str:
@@ -61,11 +65,15 @@ def check(message: Mapping[str, Any], secrets: tuple[str, ...]) -> str:
     given = message.get("message_signature")
     if not isinstance(given, str) or not given.isascii():
         raise BadSignature("there is no signature")
-    try:
-        for secret in secrets:
-            for variant in VARIANTS:
-                if hmac.compare_digest(signature(message, secret, variant), given):
-                    return variant
-    except (TypeError, ValueError, RecursionError) as exc:  # keys that do not sort, texts without UTF-8 form
-        raise BadSignature(f"the message has no form that could have been signed: {exc}") from exc
+    fault: Exception | None = None
+    for variant in VARIANTS:
+        try:
+            signed = signed_bytes(message, variant)
+        except (TypeError, ValueError, RecursionError) as exc:  # keys that do not sort, texts without UTF-8 form
+            fault = exc
+            continue
+        if any(hmac.compare_digest(_digest(signed, secret), given) for secret in secrets):
+            return variant
+    if fault is not None:
+        raise BadSignature(f"the message has no form that could have been signed: {fault}") from fault
     raise BadSignature("no secret of METERING_CEILOMETER_SECRETS made this signature")

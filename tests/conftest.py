@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 from django.db import connection, connections
+from django.urls import clear_script_prefix
 
 from embedded.services import Postgres, Redis
 from tests.libvirt_lab import LibvirtLab
@@ -35,6 +36,13 @@ def django_db_modify_db_settings(stage: Stage) -> None:
 def _cache(stage: Stage) -> None:
     """Redis starts in no time, and the API keeps its cache there."""
     stage.redis  # noqa: B018
+
+
+@pytest.fixture(autouse=True)
+def _prefix() -> Iterator[None]:
+    """Django's test client, unlike a server, leaves the prefix of a request's address to the requests after it."""
+    yield
+    clear_script_prefix()
 
 
 @pytest.fixture

@@ -180,6 +180,7 @@ def test_the_connection_to_libvirt_is_opened_after_the_fork_by_the_process_that_
     libvirt_lab.start(guest)
     try:
         installation = install(METERING_LIBVIRT_URI=libvirt_lab.read_only_uri, METERING_POLL_INTERVAL="3")
+        wait_for(lambda: connections(libvirt_lab) == 0, "the end of the lab's own connection")
         installation.start("samples", "control", "compute")
         assert connections(libvirt_lab) == 0  # a worker that was not ordered to poll asks nothing
         installation.start("beat")

@@ -272,6 +272,6 @@ def test_each_question_is_answered_by_an_index(clause: tuple[str, ...], conditio
         cursor.execute("SET LOCAL enable_seqscan = off")  # of so few rows it would be the cheaper way
         if condition.startswith("traits"):
             cursor.execute("SET LOCAL enable_indexscan = off")  # in order of time, looking at each
-        cursor.execute(f"EXPLAIN {captured[-1]['sql'].partition('; ')[2]}")  # behind its time limit
+        cursor.execute(f"EXPLAIN {captured[-1]['sql'].rpartition('; ')[2]}")  # behind its settings
         plan = "\n".join(line for (line,) in cursor.fetchall())
     assert any(condition in line for line in plan.splitlines() if "Index Cond" in line), plan

@@ -105,6 +105,15 @@ def test_whatever_was_signed_verifies_and_a_changed_value_does_not(about: dict[s
         ceilometer.check({**whole, "counter_name": "cpu_util"}, ("another", "s3cret"))
 
 
+def test_a_list_that_only_the_older_releases_could_sign_is_theirs() -> None:
+    about = {**MESSAGE, "resource_metadata": {"tags": ["\ud800"]}}  # they sign its escape, the newer ones want UTF-8
+    message = signed("s3cret", TEXT_IN_LISTS, about)
+
+    assert ceilometer.check(message, ("another", "s3cret")) == TEXT_IN_LISTS
+    with pytest.raises(BadSignature, match="no form that could have been signed"):
+        ceilometer.check(message, ("another",))
+
+
 def test_a_message_that_nests_too_deep_is_refused_and_hurts_nobody() -> None:
     deep: Any = "x"
     for _ in range(3_000):
