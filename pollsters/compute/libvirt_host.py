@@ -74,9 +74,11 @@ class Connection:
     def close(self) -> None:
         """Let go of the connection, which ends with the last call that is still in it.
 
-        Not by libvirt's own close: that would free what a blocked call in another thread still uses.
+        Not by libvirt's own close: that would free what a blocked call in another thread still uses. A second time
+        changes nothing.
         """
-        for number in self._told_by:  # an event that is still wanted keeps the connection open for ever
+        while self._told_by:  # an event that is still wanted keeps the connection open for ever
+            number = self._told_by.pop()
             with contextlib.suppress(libvirt.libvirtError):
                 self._connection.domainEventDeregisterAny(number)
         self._connection = None

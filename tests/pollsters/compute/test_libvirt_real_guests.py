@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,8 +55,22 @@ def lab(stage: Stage) -> Iterator[LibvirtLab]:
 
 
 @pytest.fixture
-def host(lab: LibvirtLab) -> ComputeHost:
-    return ComputeHost(lambda: libvirt_host.Connection(lab.read_only_uri), "node-1")
+def connect(lab: LibvirtLab) -> Iterator[Callable[[], libvirt_host.Connection]]:
+    """Opens connections for a host. They are closed after the test: others count who is connected."""
+    opened: list[libvirt_host.Connection] = []
+
+    def connect() -> libvirt_host.Connection:
+        opened.append(libvirt_host.Connection(lab.read_only_uri))
+        return opened[-1]
+
+    yield connect
+    for connection in opened:
+        connection.close()
+
+
+@pytest.fixture
+def host(connect: Callable[[], libvirt_host.Connection]) -> ComputeHost:
+    return ComputeHost(connect, "node-1")
 
 
 def ours(reading: Reading) -> dict[str, Instance]:
@@ -254,9 +268,10 @@ def test_a_change_of_metadata_or_devices_is_seen_at_the_next_reading(lab: Libvir
     assert [nic.vnic.name for nic in reading.nics(ours(reading)[FOREIGN.name])] == ["tap-plugged"]
 
 
-def test_of_a_guest_that_is_off_the_space_of_its_disks_is_what_virsh_says(lab: LibvirtLab) -> None:
-    policy = Policy(report_stopped=True)
-    host = ComputeHost(lambda: libvirt_host.Connection(lab.read_only_uri), "node-1", policy)
+def test_of_a_guest_that_is_off_the_space_of_its_disks_is_what_virsh_says(
+    lab: LibvirtLab, connect: Callable[[], libvirt_host.Connection]
+) -> None:
+    host = ComputeHost(connect, "node-1", Policy(report_stopped=True))
 
     done = runner.poll_compute(host, POLLSTERS, lambda meter: True, 20, "o", datetime.now(UTC))
 
