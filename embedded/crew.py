@@ -85,7 +85,8 @@ class Crew(honcho.manager.Manager):  # type: ignore[misc] # honcho has no types
         self._beside: list[Callable[[], None]] = []
 
     def add(self, program: Program, environ: Mapping[str, str], folder: Path) -> None:
-        command = shlex.join(tied(program.command))
+        # Where we are killed there is no broker left either, and a worker that is to end in good order may wait for it.
+        command = shlex.join(tied(program.command, signal.SIGKILL))
         self.add_process(program.role, f"exec {command}", env=dict(environ), cwd=str(folder))
 
     def beside(self, work: Callable[[], None]) -> None:
