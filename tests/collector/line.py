@@ -107,8 +107,11 @@ def celery_app(url: str) -> Iterator[Celery]:
     try:
         yield app
     finally:
+        connection = app.connection_for_write()
         app.close()
-        pools.reset()  # kombu's pools are the process's, by URL: a closed one would be found again
+        for group in (pools.producers, pools.connections):  # the process's, by URL: a closed one would be found again
+            group[connection].force_close_all()
+            del group[connection]
 
 
 class OurBus:
