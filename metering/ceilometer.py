@@ -69,11 +69,10 @@ def check(message: Mapping[str, Any], secrets: tuple[str, ...]) -> str:
     for variant in VARIANTS:
         try:
             signed = signed_bytes(message, variant)
+            if any(hmac.compare_digest(_digest(signed, secret), given) for secret in secrets):
+                return variant
         except (TypeError, ValueError, RecursionError) as exc:  # keys that do not sort, texts without UTF-8 form
-            fault = exc
-            continue
-        if any(hmac.compare_digest(_digest(signed, secret), given) for secret in secrets):
-            return variant
+            fault = exc  # of the other form it may be all the same
     if fault is not None:
         raise BadSignature(f"the message has no form that could have been signed: {fault}") from fault
     raise BadSignature("no secret of METERING_CEILOMETER_SECRETS made this signature")

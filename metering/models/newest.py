@@ -67,20 +67,25 @@ def _heads(series: SeriesQuerySet, samples: SampleQuerySet, limit: int) -> list[
     They are looked for among the series whose resource was read last. Only where one behind those may have been read
     later than the last head, which a window makes likely, all such are looked at.
     """
-    promising = series.order_by("-resource__last_sample", "-id").annotate(last=_last(samples))
+    promising = series.order_by("-resource__last_sample", "-id").annotate(last=Subquery(_times(samples)[:1]))
     found = list(promising.values_list("resource__last_sample", "id", "last")[: _LOOKED_AT * limit])
     heads = sorted(((last, id_) for _, id_, last in found if last is not None), reverse=True)[:limit]
     if len(heads) < limit or len(found) < _LOOKED_AT * limit or found[-1][:2] <= heads[-1]:
         return heads
     ts, id_ = heads[-1]
     later, at_once = Q(resource__last_sample__gt=ts), Q(resource__last_sample=ts, id__gte=id_)
-    dated = series.filter(later | at_once).annotate(last=_last(samples))
-    return list(dated.order_by(F("last").desc(nulls_last=True), "-id").values_list("last", "id")[:limit])
+    return list(_latest_first(series.filter(later | at_once), samples).values_list("last", "id")[:limit])
 
 
-def _last(samples: SampleQuerySet) -> Subquery:
-    """When the last of these samples of a series (the outer query's row) was read."""
-    return Subquery(samples.filter(series_id=OuterRef("pk")).order_by("-ts").values("ts")[:1])
+def _latest_first(series: SeriesQuerySet, samples: SampleQuerySet) -> Any:
+    """The series by the ``last`` time at which these samples of them were read; those without any last."""
+    dated = series.annotate(last=Subquery(_times(samples)[:1]))
+    return dated.order_by(F("last").desc(nulls_last=True), "-id")
+
+
+def _times(samples: SampleQuerySet) -> Any:
+    """When these samples of a series (the outer query's row) were read, the latest first."""
+    return samples.filter(series_id=OuterRef("pk")).order_by("-ts").values("ts")
 
 
 def _of(heads: list[Head], samples: SampleQuerySet) -> SampleQuerySet:
@@ -94,9 +99,8 @@ def _among_newest(series: SeriesQuerySet, samples: SampleQuerySet, limit: int) -
     They lie in the ``limit`` series that were read last, and are no older than the ``limit``-th of the newest
     samples of those: so only a few entries of each series in the key's index are read, whatever the table holds.
     """
-    times = samples.filter(series_id=OuterRef("pk")).order_by("-ts").values("ts")
-    latest = series.annotate(last=_last(samples)).order_by(F("last").desc(nulls_last=True), "-id").values("id")[:limit]
-    heads = series.filter(id__in=latest).annotate(newest=_Unnest(ArraySubquery(times[:limit])))
+    latest = _latest_first(series, samples).values("id")[:limit]
+    heads = series.filter(id__in=latest).annotate(newest=_Unnest(ArraySubquery(_times(samples)[:limit])))
     oldest = heads.order_by("-newest").values("newest")[limit - 1 : limit]
     return samples.filter(
         series_id__in=latest, ts__gte=Coalesce(Subquery(oldest), Value(_BEGINNING, models.DateTimeField()))
