@@ -29,8 +29,8 @@ class JSONParser(BaseParser):
     ) -> Any:
         text = stream.read(MOST_BYTES + 1)
         if len(text) > MOST_BYTES:
-            text = f"The body of the request is longer than {MOST_BYTES} bytes"
-            raise Fault(text, status.HTTP_413_REQUEST_ENTITY_TOO_LARGE)
+            too_long = f"The body of the request is longer than {MOST_BYTES} bytes"
+            raise Fault(too_long, status.HTTP_413_REQUEST_ENTITY_TOO_LARGE)
         try:
             return orjson.loads(text)
         except ValueError as exc:

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def api(tmp_path: Path, database_url: str, stage: Stage) -> Iterator[LiveApi]:
     store(*(reading(number, number, metadata=LONG) for number in range(SAMPLES)))
-    with live_api(tmp_path, stage, METERING_API_TIMEOUT="1", METERING_API_THREADS="1") as api:
+    with live_api(tmp_path, stage, METERING_API_TIMEOUT="3", METERING_API_THREADS="1") as api:
         yield api
 
 
