@@ -9,8 +9,10 @@ import hypothesis
 import pytest
 from django.db import connection, connections
 from django.urls import clear_script_prefix
+from pytest_django import DjangoDbBlocker
 
 from embedded.services import Postgres, Redis
+from metering.store import partitions
 from tests.libvirt_lab import LibvirtLab
 from tests.live_api import LiveApi, live_api
 from tests.openstack.lab import CloudLab
@@ -43,6 +45,27 @@ def _prefix() -> Iterator[None]:
     """Django's test client, unlike a server, leaves the prefix of a request's address to the requests after it."""
     yield
     clear_script_prefix()
+
+
+@pytest.fixture(autouse=True)
+def _partitions(request: pytest.FixtureRequest, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """What a test commits is removed after it, but for partitions, which would be days to the tests after it."""
+    yield
+    marker = request.node.get_closest_marker("django_db")
+    if "transactional_db" in request.fixturenames or (marker and marker.kwargs.get("transaction")):
+        with django_db_blocker.unblock():
+            _drop_partitions()
+
+
+def _drop_partitions() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT string_agg(oid::regclass::text, ', ') FROM pg_class WHERE relispartition AND relkind = 'r'"
+        )
+        [(tables,)] = cursor.fetchall()
+        if tables:
+            cursor.execute(f"DROP TABLE {tables}")
+    partitions.forget()
 
 
 @pytest.fixture

@@ -31,22 +31,6 @@ STRICT = replace(RULES, oldest=timedelta(days=30), ahead=timedelta(minutes=10)) 
 NOW = NOON + timedelta(days=30, hours=1)  # the day of NOON has samples that are 30 days old, and others that are not
 
 
-@pytest.fixture(autouse=True)
-def _only_these_days(shared_ledger: None) -> None:
-    """No partition of another test."""
-    with connection.cursor() as cursor:
-        for day in partitions.days():
-            for table in day.tables.values():
-                cursor.execute(f"DROP TABLE {table}")
-        cursor.execute(
-            "SELECT inhrelid::regclass::text FROM pg_inherits"
-            " WHERE inhparent IN ('sample_hour'::regclass, 'sample_day'::regclass)"
-        )
-        for (table,) in cursor.fetchall():
-            cursor.execute(f"DROP TABLE {table}")
-    partitions.forget()
-
-
 def rolled_up_to(moment: datetime) -> None:
     with watermarks.exclusive() as cursor:
         watermarks.advance(cursor, rolled=moment, closing=moment)
@@ -223,7 +207,7 @@ def test_the_roll_ups_go_later_by_partition_and_never_before_their_samples() -> 
 
 
 @pytest.fixture
-def old(monkeypatch: pytest.MonkeyPatch) -> Iterator[date]:
+def old(shared_ledger: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[date]:
     """A day that has expired by the clock, with a sample, beside today's; roll-ups hold all."""
     monkeypatch.setenv("METERING_RETENTION_DAYS", "30")
     monkeypatch.setenv("METERING_ROLE", "control")
