@@ -16,11 +16,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from django.db.models import QuerySet
+
 from embedded import keys
 from embedded.daemon import Daemon, tied
 from embedded.programs import environment_of, programs
 from embedded.services import free_port
+from metering.models import PollSlot
 from metering.signing import Keyring
+from pollsters.runner import HYPERVISOR
 from tests.stage import SECRETS
 
 ROOT = Path(__file__).parents[1]
@@ -36,6 +40,14 @@ def wait_for(found: Callable[[], object], what: str, seconds: float = PATIENCE) 
     while not found():
         assert time.monotonic() < deadline, f"after {seconds:.0f} s still not: {what}"
         time.sleep(0.05)
+
+
+def polls_read() -> QuerySet[PollSlot]:
+    """The host's polls that came whole, and in which libvirt answered.
+
+    On a busy machine the second that the first of them has may be over before the connection is open.
+    """
+    return PollSlot.objects.filter(node=NODE, received=1).exclude(errors__has_key=HYPERVISOR)
 
 
 @dataclass

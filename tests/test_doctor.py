@@ -13,9 +13,8 @@ from kombu import Connection
 
 from embedded.programs import environment_of
 from embedded.services import free_port
-from metering.models import PollSlot
 from tests.commands import manage
-from tests.installation import KEYRING, NODE, Installation, installed, wait_for
+from tests.installation import KEYRING, NODE, Installation, installed, polls_read, wait_for
 from tests.services import RabbitMQ
 from tests.stage import Stage
 
@@ -44,7 +43,7 @@ def blank(installation: Installation) -> dict[str, str]:
 def test_on_a_host_that_works_it_finds_nothing_wrong(installation: Installation) -> None:
     installation.start("samples", "control", "compute")
     installation.start("beat")
-    wait_for(PollSlot.objects.filter(node=NODE, received=1).exists, "a poll received")
+    wait_for(polls_read().exists, "a poll received")
 
     lines = on_the_host(installation)
 

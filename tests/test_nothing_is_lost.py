@@ -21,7 +21,7 @@ from metering.store import polls
 from metering.store.polls import Moment, Polled
 from tests.collector.line import Services, celery_app
 from tests.collector.notifier import notify
-from tests.installation import KEYRING, NODE, Installation, installed, wait_for
+from tests.installation import KEYRING, NODE, Installation, installed, polls_read, wait_for
 from tests.services import RabbitMQ
 
 POLLS, GUESTS = 60, 40
@@ -143,7 +143,7 @@ def test_a_poll_that_was_read_while_the_broker_was_away_arrives_once(
 
         # Each received poll is whole, each other one is shown; no reading is there twice.
         cpu = Sample.objects.filter(series__meter="cpu")
-        wait_for(lambda: cpu.count() == PollSlot.objects.filter(received=1).count(), "a reading for each poll received")
+        wait_for(lambda: cpu.count() == polls_read().count(), "a reading for each poll received")
         assert cpu.values("ts").distinct().count() == cpu.count()
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from metering.models import Node, PollSlot, Quarantine, Sample, Series, Token
 from tests.collector.notifier import notify
-from tests.installation import NODE, Installation, installed, wait_for
+from tests.installation import NODE, Installation, installed, polls_read, wait_for
 
 NOTIFICATIONS = Path(__file__).parent / "data" / "notifications"
 
@@ -41,9 +41,8 @@ def test_a_sample_goes_from_a_libvirt_domain_to_the_api(installation: Installati
     assert installation.get("/v2/meters", Token.issue("a stranger's", project_id="another")) == []
 
     wait_for(lambda: PollSlot.objects.filter(node="central", received=1).exists(), "a receipt of the central workers")
-    received = PollSlot.objects.filter(node=NODE, received=1)
-    assert received.count() >= 3
-    assert all(poll.guests == 1 and poll.errors == {} for poll in received)
+    assert polls_read().count() >= 3
+    assert all(poll.guests == 1 and poll.errors == {} for poll in polls_read())
     assert set(Node.objects.values_list("publisher", flat=True)) == {f"compute/{NODE}", "central/central"}
 
     assert "samples verify" in installation.manage("verify_samples")
