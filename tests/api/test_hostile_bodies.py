@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from django.db import transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -48,9 +49,14 @@ FILTERS = st.recursive(
 
 
 def answered(path: str, body: Any) -> int:
-    asker = asking.of("red")
+    """The status; what the request did to the database is undone, as a statement that it refused ends a transaction."""
     text = json.dumps(body)
-    response = asker.client.post(path, text, content_type="application/json", headers=asker.headers)
+    with transaction.atomic():
+        asker = asking.of("red")
+        response = asker.client.post(path, text, content_type="application/json", headers=asker.headers)
+        transaction.set_rollback(True)
+    keys.forget()
+    partitions.forget()
     assert response.status_code < 500 or response.status_code == 501, (text, response.content)
     if response.status_code >= 400:
         asking.refusal(response)
@@ -84,8 +90,6 @@ SAMPLE: dict[str, Any] = {
     metadata=st.dictionaries(st.one_of(TEXTS, st.just("a.b"), st.just("a")), ANYTHING, max_size=4),
 )
 def test_a_sample(changed: Any, metadata: Any) -> None:
-    keys.forget()
-    partitions.forget()
     answered("/v2/meters/apples?direct=1", [{**SAMPLE, **changed}])
     answered("/v2/meters/apples?direct=1", [{**SAMPLE, "resource_metadata": metadata}])
     answered("/v2/meters/apples?direct=1", changed)
