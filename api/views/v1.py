@@ -52,16 +52,17 @@ class V1ResourcesView(V1View):
         question, limit = self.question(kind, of)
         seen = resources_seen(self.caller, question, limit or MOST_ROWS + 1, meters=False)
         counted(len(seen) if limit is None else 0)
-        meters = _meters_of(self.caller, seen)
-        return Response({"resources": [_resource(item, meters[item.resource_id, item.source]) for item in seen]})
+        meters = _meters_of(self.caller, question, seen)
+        return Response({"resources": [_resource(item, meters[item.resource_id]) for item in seen]})
 
 
-def _meters_of(caller: Caller, seen: list[SeenResource]) -> dict[tuple[str, str], list[dict[str, str]]]:
-    meters: dict[tuple[str, str], list[dict[str, str]]] = defaultdict(list)
-    found = Series.objects.visible_to(caller).filter(resource_id__in={item.resource_id for item in seen})
-    told = ("resource_id", "source", "meter", "type", "unit")
-    for resource_id, source, name, type_, unit in found.order_by(*told).values_list(*told).distinct():
-        meters[resource_id, source].append({"counter_name": name, "counter_type": type_, "counter_unit": unit})
+def _meters_of(caller: Caller, question: Question, seen: list[SeenResource]) -> dict[str, list[dict[str, str]]]:
+    meters: dict[str, list[dict[str, str]]] = defaultdict(list)
+    found = Series.objects.visible_to(caller).of(question.of_source)
+    told = ("resource_id", "meter", "type", "unit")
+    of_these = found.filter(resource_id__in={item.resource_id for item in seen}).order_by(*told)
+    for resource_id, name, type_, unit in of_these.values_list(*told).distinct():
+        meters[resource_id].append({"counter_name": name, "counter_type": type_, "counter_unit": unit})
     return meters
 
 

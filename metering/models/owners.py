@@ -1,4 +1,4 @@
-"""Meters as a listing shows them: where a resource changed hands, those of its present owner."""
+"""Meters as a listing shows them: once of each resource, whoever owned it and whichever source told of it."""
 
 from __future__ import annotations
 
@@ -13,15 +13,14 @@ from metering.models.paging import Key, Page, cut
 from metering.models.queries import SeriesQuerySet, latest_of_series
 from metering.models.questions import Window
 
-_SAME = ("meter", "type", "unit", "resource_id", "source")
+_SAME = ("meter", "type", "unit", "resource_id")
 
 
 def latest_owners(found: SeriesQuerySet, limit: int | None, after: int = 0) -> list[Series]:
-    """The first ``limit`` by id behind ``after``, one of each (meter, type, unit, resource, source): whose sample is
-    the latest.
+    """The first ``limit`` by id behind ``after``, one of each (meter, type, unit, resource): that of the latest sample.
 
-    One statement, from the series alone; only where there was more than one owner among those found, samples
-    are looked at.
+    One statement, from the series alone; only where there was more than one owner or source among those found,
+    samples are looked at.
     """
     rivals = found.filter(**{column: OuterRef(column) for column in _SAME}).exclude(id=OuterRef("id"))
     query = found.annotate(contested=Exists(rivals)).order_by("id")
@@ -54,7 +53,7 @@ def distinct_page(found: SeriesQuerySet, after: Key | None, limit: int) -> Page[
 
 
 def _former(found: SeriesQuerySet, contested: Iterable[Series]) -> set[int]:
-    """Those series whose resource has another owner now."""
+    """Those series beside which another of the same meter was read later."""
     ids = {series.resource_id for series in contested}
     if not ids:
         return set()

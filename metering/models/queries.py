@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from django.contrib.postgres.aggregates import ArrayAgg
 from django.db import models
-from django.db.models import Exists, Min, OuterRef, Q, Subquery
+from django.db.models import Exists, F, Func, Min, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
 
 from metering.identity import EPOCH, prefix_of
@@ -100,12 +100,12 @@ class SeriesQuerySet(VisibleQuerySet["Series"]):
         """Each (meter, type, unit) once, whatever the resource; the first known first."""
         return self.values("meter", "type", "unit").annotate(first=Min("id")).order_by("first")
 
-    def meters_of(self, resource_ids: Iterable[str]) -> dict[tuple[str, str], list[str]]:
-        """The names of the meters of each of these, by (resource_id, source); each once, in their order."""
-        found = self.filter(resource_id__in=set(resource_ids)).order_by().values_list("resource_id", "source")
+    def meters_of(self, resource_ids: Iterable[str]) -> dict[str, list[str]]:
+        """The names of the meters of each of these; each once, in their order."""
+        found = self.filter(resource_id__in=set(resource_ids)).order_by().values_list("resource_id")
         # Sorted here: the database would have to sort all of them, which takes longer.
         named = found.annotate(names=ArrayAgg("meter"))
-        return {(resource_id, source): sorted(set(names)) for resource_id, source, names in named}
+        return {resource_id: sorted(set(names)) for resource_id, names in named}
 
 
 def latest_of_series(column: str, window: Window) -> Coalesce:
@@ -139,17 +139,29 @@ class ToldMetadataQuerySet(models.QuerySet["ToldMetadata"]):
         return self.filter(metadata_id__in=ResourceMetadata.objects.saying(wanted)).values("resource_id")
 
 
+class _Same(Func):
+    """That two columns have the same value, or none both."""
+
+    template = "(%(expressions)s)"
+    arg_joiner = " IS NOT DISTINCT FROM "
+    output_field: Any = models.BooleanField()
+
+
 class ResourceQuerySet(VisibleQuerySet["Resource"]):
     """Resources, by their present owner."""
 
     def matching(self, question: Question) -> Self:
-        """Those asked for. One has a metadata when the latest sample of one of its meters has it."""
+        """Those asked for. One has a metadata when the latest sample of one of its present owner's meters has it."""
         found = self.of(question.equal)
         if not question.metadata:
             return found
         from metering.models.ledger import Series  # noqa: PLC0415  # it imports this module
 
-        own = Series.objects.filter(resource_id=OuterRef("resource_id"), source=OuterRef("source"))
+        own = Series.objects.filter(
+            *(_Same(F(column), OuterRef(column)) for column in ("user_id", "project_id")),
+            resource_id=OuterRef("resource_id"),
+            source=OuterRef("source"),
+        )
         return found.filter(Exists(own.with_latest_metadata(question.metadata, Window())))
 
 

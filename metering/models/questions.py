@@ -90,6 +90,11 @@ class Question:
     window: Window = field(default_factory=Window)
     message_id: uuid.UUID | None = None
 
+    @property
+    def of_source(self) -> Mapping[str, Wanted]:
+        """What of it is about the source."""
+        return {name: wanted for name, wanted in self.equal.items() if name == "source"}
+
     def of_meter(self, name: str) -> Question:
         """The same about one meter, whichever was asked for before."""
         return replace(self, equal={**self.equal, "meter": name})

@@ -76,6 +76,16 @@ def test_what_comes_in_between_moves_nothing() -> None:
     assert [row["volume"] for row in rest] == [2, resource_in_between.volume, 1]
 
 
+def test_pages_of_resources_hold_each_once_whichever_source_speaks_meanwhile() -> None:
+    store(*(reading(1, number, resource=f"web-{number}") for number in range(4)))
+    store(reading(1, 5, resource="web-0"), source="other")
+    asker = asking.admin()
+    first = asker.get("/v2/resources", limit=2)
+    store(reading(1, 9, resource="web-0"), reading(1, 9, resource="web-3"), source="other")
+    rest = asker.client.get(first["Link"].partition(">")[0][1:], headers=asker.headers).json()
+    assert [row["resource_id"] for row in first.json() + rest] == ["web-0", "web-1", "web-2", "web-3"]
+
+
 def text_of(*values: object) -> str:
     return base64.urlsafe_b64encode(json.dumps(values).encode()).decode().rstrip("=")
 

@@ -16,6 +16,10 @@ def iso(seconds: float) -> str:
     return at(seconds).isoformat()
 
 
+def naive(seconds: float) -> str:
+    return iso(seconds).removesuffix("+00:00")
+
+
 def test_a_resource_is_shown_as_clients_know_it() -> None:
     store(reading(1, 0, metadata={"name": "old"}), reading(2, 60, metadata={"name": "new"}))
     store(reading(1, 30, meter="vcpus", unit="vcpu"))
@@ -129,12 +133,48 @@ def test_a_resource_has_the_metadata_of_each_of_its_meters(window: list[tuple[st
     assert asking.admin().ask("/v2/resources", ("metadata.cpu_number", "3"), *window) == []
 
 
-def test_one_id_in_two_sources_is_two_resources_and_the_one_last_heard_of_by_its_id() -> None:
+@pytest.mark.parametrize("window", [[], [("timestamp", "2026-11-23", "ge")]])
+def test_a_resource_of_several_sources_is_one_as_it_was_last_heard_of(window: list[tuple[str, ...]]) -> None:
     store(reading(1, 60))
-    store(reading(1, 0), source="blue:openstack")
-    rows = asking.admin().ask("/v2/resources")
-    assert [row["source"] for row in rows] == ["openstack", "blue:openstack"]
-    assert asking.admin().ask("/v2/resources/web-1")["source"] == "openstack"
+    store(reading(1, 0, meter="posted", project="blue", metadata={"tag": "x"}), source="blue:openstack")
+    store(reading(1, 30, resource="web-2"))
+    admin = asking.admin()
+
+    both, other = admin.ask("/v2/resources", *window)
+    assert (both["resource_id"], both["source"], both["project_id"]) == ("web-1", "openstack", "red")
+    assert (both["first_sample_timestamp"], both["last_sample_timestamp"]) == (naive(0), naive(60))
+    assert [link["rel"] for link in both["links"]] == ["self", "cpu", "posted"]
+    assert other["resource_id"] == "web-2"
+    assert admin.ask("/v2/resources", *window, limit=1) == [both]
+    if not window:
+        assert admin.ask("/v2/resources/web-1") == both
+
+    [posted] = admin.ask("/v2/resources", ("source", "blue:openstack"), *window)
+    assert [link["rel"] for link in posted["links"]] == ["self", "posted"]
+    assert [posted] == admin.ask("/v2/resources", ("metadata.tag", "x"), ("source", "blue:openstack"), *window)
+    [own] = asking.of("blue").ask("/v2/resources", *window)
+    assert (own["source"], own["first_sample_timestamp"], own["last_sample_timestamp"]) == (
+        "blue:openstack",
+        naive(0),
+        naive(0),
+    )
+
+
+@pytest.mark.parametrize("window", [[], [("timestamp", "2026-11-23", "ge")]])
+def test_what_was_said_of_a_resource_under_another_owner_is_nothing_to_its_owner_now(
+    window: list[tuple[str, ...]],
+) -> None:
+    store(reading(1, 0, project="blue", metadata={"secret": "s1"}))
+    store(reading(1, 60, project="red", metadata={"tag": "x"}))
+    asker = asking.of("red")
+
+    assert asker.ask("/v2/resources", ("metadata.secret", "s1"), *window) == []
+    assert len(asker.ask("/v2/resources", ("metadata.tag", "x"), *window)) == 1
+
+
+def test_of_nobody_is_an_owner_too() -> None:
+    store(reading(1, 0, project=None, user=None, metadata={"tag": "x"}))
+    assert len(asking.admin().ask("/v2/resources", ("metadata.tag", "x"))) == 1
 
 
 @pytest.mark.parametrize("window", [[], [("timestamp", "2026-11-23", "ge")]])
