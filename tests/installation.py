@@ -43,11 +43,11 @@ def wait_for(found: Callable[[], object], what: str, seconds: float = PATIENCE) 
 
 
 def polls_read() -> QuerySet[PollSlot]:
-    """The host's polls that came whole, and in which libvirt answered.
+    """The host's polls that came whole, but for those that say that nothing was read, and have nothing.
 
-    On a busy machine the second that the first of them has may be over before the connection is open.
+    On a busy machine a poll's second may be over before libvirt's connection is open.
     """
-    return PollSlot.objects.filter(node=NODE, received=1).exclude(errors__has_key=HYPERVISOR)
+    return PollSlot.objects.filter(node=NODE, received=1).exclude(errors={HYPERVISOR: 1}, samples=0)
 
 
 @dataclass
